@@ -1,1 +1,80 @@
-fn main() {}
+//! The command line of `igvm-builder`.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use igvm_builder::elf::Executable;
+
+/// Builds and inspects IGVM images for AMD SEV-SNP guests.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Cut a flat firmware image (a ROM) out of an ELF file.
+    ///
+    /// The PT_LOAD segments are placed by physical address; the image ends at
+    /// --end and is padded at the front to a multiple of --align.
+    Flatten {
+        /// The ELF file.
+        elf: PathBuf,
+        /// Where the image is written.
+        #[arg(long)]
+        out: PathBuf,
+        /// The physical address after the image's last byte.
+        #[arg(long, default_value = "0x100000000", value_parser = number)]
+        end: u64,
+        /// The image's size is a multiple of this (bytes).
+        #[arg(long, default_value = "65536", value_parser = number)]
+        align: u64,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Flatten {
+            elf,
+            out,
+            end,
+            align,
+        } => flatten(&elf, &out, end, align),
+    }
+}
+
+fn flatten(elf: &Path, out: &Path, end: u64, align: u64) -> Result<()> {
+    let bytes = read(elf)?;
+    let image = Executable::parse(&bytes)
+        .and_then(|executable| executable.flatten(end, align))
+        .with_context(|| elf.display().to_string())?;
+    write(out, &image)?;
+    println!("{}: {} bytes, ends at {end:#x}", out.display(), image.len());
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    }
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A number in decimal or, with 0x, in hexadecimal; `_` may group digits.
+fn number(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    }
+    .map_err(|error| format!("{error}"))
+}
