@@ -3,11 +3,18 @@
 //! An image is described by a small manifest ([`manifest`]). What it loads is
 //! collected page by page in a [`launch::Launch`], which refuses pages that
 //! overlap, and is written as an IGVM file in the order in which QEMU's loader
-//! measures it ([`file`]). [`inspect`] says in words what any IGVM file holds.
+//! measures it ([`file`]).
 #![forbid(unsafe_code)]
 
+pub mod build;
 pub mod elf;
+pub mod file;
+pub mod launch;
 pub mod layout;
+pub mod manifest;
+pub mod ovmf;
+pub mod plain;
+pub mod vmsa;
 
 #[cfg(test)]
 mod testing;

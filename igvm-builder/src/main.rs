@@ -17,6 +17,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build an image from its manifest.
+    Build {
+        /// The manifest, for example images/rampart.toml.
+        manifest: PathBuf,
+        /// Where the IGVM file is written.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Cut a flat firmware image (a ROM) out of an ELF file.
     ///
     /// The PT_LOAD segments are placed by physical address; the image ends at
@@ -38,6 +46,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Build { manifest, out } => build(&manifest, &out),
         Command::Flatten {
             elf,
             out,
@@ -45,6 +54,22 @@ fn main() -> Result<()> {
             align,
         } => flatten(&elf, &out, end, align),
     }
+}
+
+fn build(manifest: &Path, out: &Path) -> Result<()> {
+    let image = igvm_builder::build::build(manifest)?;
+    write(out, &image.bytes)?;
+    let cost = image.cost;
+    println!(
+        "{}: {} bytes; launch pages: {} measured ({} of them zero) + {} unmeasured = {}",
+        out.display(),
+        image.bytes.len(),
+        cost.measured,
+        cost.zero,
+        cost.unmeasured,
+        cost.total()
+    );
+    Ok(())
 }
 
 fn flatten(elf: &Path, out: &Path, end: u64, align: u64) -> Result<()> {
