@@ -1,0 +1,6 @@
+//! The SVSM protocols (AMD publication 58019).
+
+pub mod ca;
+pub mod call;
+pub mod pvalidate;
+pub mod result;
