@@ -4,53 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cost::Cost;
 use crate::elf::{self, Executable};
 use crate::file;
-use crate::launch::{Content, Launch};
-use crate::layout::{FOUR_GIB, PAGE_SIZE};
+use crate::inspect::inspect;
+use crate::layout::FOUR_GIB;
 use crate::manifest::Manifest;
 use crate::plain;
-
-/// What the launch costs: every page is a call of the secure processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// Pages whose contents are measured, zero pages and the VMSA included.
-    pub measured: u64,
-    /// Of these, pages of zeros.
-    pub zero: u64,
-    /// Pages that others fill: secrets, CPUID, parameter areas.
-    pub unmeasured: u64,
-}
-
-impl Cost {
-    /// All pages of the launch.
-    pub fn total(&self) -> u64 {
-        self.measured + self.unmeasured
-    }
-
-    fn of(launch: &Launch) -> Self {
-        let count = |wanted: fn(&Content) -> bool| {
-            launch
-                .pages()
-                .values()
-                .filter(|page| wanted(&page.content))
-                .count() as u64
-        };
-        let zero = count(|content| *content == Content::Zero);
-        let data = count(|content| matches!(content, Content::Data(_)));
-        let special = count(|content| matches!(content, Content::Secrets | Content::Cpuid));
-        let parameters: u64 = launch
-            .parameter_areas()
-            .iter()
-            .map(|area| area.size / PAGE_SIZE)
-            .sum();
-        Self {
-            measured: data + zero + 1,
-            zero,
-            unmeasured: special + parameters,
-        }
-    }
-}
 
 /// An image ready to be written to a file.
 pub struct Image {
@@ -70,20 +30,18 @@ pub fn build(path: &Path) -> Result<Image> {
             .with_context(|| manifest.firmware.display().to_string())?,
         Some(_) => bail!("not yet"),
     };
-    let cost = Cost::of(&launch);
+    let bytes = file::write(&launch).with_context(in_manifest)?;
+    let cost = inspect(&bytes).with_context(in_manifest)?.launch_pages;
     if let Some(limit) = manifest.max_launch_pages
         && cost.total() > limit
     {
+        let total = cost.total();
         bail!(
-            "{}: the launch has {} pages, max-launch-pages allows {limit}",
-            path.display(),
-            cost.total()
+            "{}: {total} launch pages, max-launch-pages allows {limit}",
+            path.display()
         );
     }
-    Ok(Image {
-        bytes: file::write(&launch).with_context(in_manifest)?,
-        cost,
-    })
+    Ok(Image { bytes, cost })
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>> {

@@ -7,14 +7,20 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod container;
+pub mod cost;
 pub mod elf;
 pub mod file;
+pub mod hex;
+pub mod inspect;
 pub mod launch;
 pub mod layout;
 pub mod manifest;
 pub mod ovmf;
+pub mod page_tables;
 pub mod plain;
 pub mod vmsa;
+mod words;
 
 #[cfg(test)]
 mod testing;

@@ -1,6 +1,7 @@
 //! The command line of `igvm-builder`.
 #![forbid(unsafe_code)]
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -25,6 +26,14 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Say what an IGVM file holds.
+    Inspect {
+        /// The IGVM file.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Cut a flat firmware image (a ROM) out of an ELF file.
     ///
     /// The PT_LOAD segments are placed by physical address; the image ends at
@@ -47,6 +56,7 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Build { manifest, out } => build(&manifest, &out),
+        Command::Inspect { file, json } => inspect(&file, json),
         Command::Flatten {
             elf,
             out,
@@ -70,6 +80,21 @@ fn build(manifest: &Path, out: &Path) -> Result<()> {
         cost.total()
     );
     Ok(())
+}
+
+fn inspect(file: &Path, json: bool) -> Result<()> {
+    let bytes = read(file)?;
+    let report =
+        igvm_builder::inspect::inspect(&bytes).with_context(|| file.display().to_string())?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => report.to_string(),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader such as `head` may close the pipe early.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn flatten(elf: &Path, out: &Path, end: u64, align: u64) -> Result<()> {

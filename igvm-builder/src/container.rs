@@ -1,0 +1,249 @@
+//! The frame of an IGVM file: headers and where their data lies.
+//!
+//! The `igvm` crate parses the file, but it names neither directive nor offset
+//! in its errors and trusts some offsets and sizes so far that a bad one ends
+//! the process. Files are therefore walked here first.
+
+use std::ops::Range;
+
+use igvm::IgvmFile;
+use igvm_defs::{IGVM_MAGIC_VALUE, IGVM_VHT_OPTIONAL_BIT, IgvmPlatformType};
+use thiserror::Error;
+
+use crate::layout::PAGE_SIZE;
+
+/// Why a file is not accepted.
+#[derive(Debug, Error)]
+pub enum ContainerError {
+    /// The fixed header is wrong.
+    #[error("fixed header, offset {offset:#x}: {reason}")]
+    Fixed {
+        /// The offset of the field.
+        offset: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A variable header is wrong.
+    #[error("header {index} ({name}) at offset {offset:#x}: {reason}")]
+    Variable {
+        /// Its place among all variable headers.
+        index: usize,
+        /// The name of its type.
+        name: String,
+        /// Its offset in the file.
+        offset: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The headers fit the file but contradict each other.
+    #[error("{0}")]
+    Parse(#[from] igvm::Error),
+}
+
+/// Parses an IGVM file of any origin, never panicking.
+pub fn parse(bytes: &[u8]) -> Result<IgvmFile, ContainerError> {
+    check(bytes)?;
+    Ok(IgvmFile::new_from_binary(bytes, None)?)
+}
+
+/// The variable header types that the `igvm` crate reads, with their names and
+/// the sizes of their structures.
+const TYPES: [(u32, &str, usize); 21] = [
+    (0x001, "SUPPORTED_PLATFORM", 16),
+    (0x101, "GUEST_POLICY", 16),
+    (RELOCATABLE_REGION, "RELOCATABLE_REGION", 48),
+    (PAGE_TABLE_RELOCATION, "PAGE_TABLE_RELOCATION", 32),
+    (PARAMETER_AREA, "PARAMETER_AREA", 16),
+    (PAGE_DATA, "PAGE_DATA", 24),
+    (0x303, "PARAMETER_INSERT", 16),
+    (VP_CONTEXT, "VP_CONTEXT", 20),
+    (0x305, "REQUIRED_MEMORY", 24),
+    (0x307, "VP_COUNT", 8),
+    (0x308, "SRAT", 8),
+    (0x309, "MADT", 8),
+    (0x30A, "MMIO_RANGES", 8),
+    (0x30B, "SNP_ID_BLOCK", ID_BLOCK_SIZE),
+    (0x30C, "MEMORY_MAP", 8),
+    (0x30D, "ERROR_RANGE", 16),
+    (0x30E, "COMMAND_LINE", 8),
+    (0x30F, "SLIT", 8),
+    (0x310, "PPTT", 8),
+    (0x312, "DEVICE_TREE", 8),
+    (0x313, "ENVIRONMENT_INFO", 8),
+];
+const RELOCATABLE_REGION: u32 = 0x102;
+const PAGE_TABLE_RELOCATION: u32 = 0x103;
+const PARAMETER_AREA: u32 = 0x301;
+const PAGE_DATA: u32 = 0x302;
+const VP_CONTEXT: u32 = 0x304;
+const SUPPORTED_PLATFORM: u32 = 0x001;
+const ID_BLOCK_SIZE: usize = size_of::<igvm_defs::IGVM_VHS_SNP_ID_BLOCK>();
+
+/// Where the file's parts lie.
+struct Frame {
+    variable: Range<usize>,
+    file: usize,
+    /// Compatibility masks of Hyper-V's VSM platform.
+    vsm: u32,
+}
+
+fn check(bytes: &[u8]) -> Result<(), ContainerError> {
+    let mut frame = fixed_header(bytes)?;
+    let mut offset = frame.variable.start;
+    let mut index = 0;
+    while offset < frame.variable.end {
+        let typ = word(bytes, offset);
+        let length = word(bytes, offset + 4).map(|length| length as usize);
+        let name = typ.map_or("cut short".into(), type_name);
+        let bad = |reason: String| ContainerError::Variable {
+            index,
+            name: name.clone(),
+            offset,
+            reason,
+        };
+        let (Some(typ), Some(length)) = (typ, length) else {
+            return Err(bad("the header is cut short".into()));
+        };
+        let Some((_, _, size)) = TYPES.iter().find(|(known, ..)| *known == typ) else {
+            let what = if typ & IGVM_VHT_OPTIONAL_BIT != 0 {
+                "optional "
+            } else {
+                ""
+            };
+            return Err(bad(format!("the {what}type {typ:#x} is not supported")));
+        };
+        if length != *size {
+            return Err(bad(format!("its length is {length:#x}, must be {size:#x}")));
+        }
+        let body = offset + 8;
+        let end = body + size.next_multiple_of(8);
+        if end > frame.variable.end {
+            return Err(bad(format!(
+                "it ends at {end:#x}, past the variable headers"
+            )));
+        }
+        frame.body(bytes, typ, body).map_err(bad)?;
+        offset = end;
+        index += 1;
+    }
+    Ok(())
+}
+
+fn fixed_header(bytes: &[u8]) -> Result<Frame, ContainerError> {
+    let field = |offset| {
+        let cut = || ContainerError::Fixed {
+            offset,
+            reason: "the file is cut short".into(),
+        };
+        word(bytes, offset).ok_or_else(cut)
+    };
+    let bad = |offset, reason: String| Err(ContainerError::Fixed { offset, reason });
+    if field(0)? != IGVM_MAGIC_VALUE {
+        return bad(0, "this is no IGVM file (the signature is missing)".into());
+    }
+    let size = match field(4)? {
+        1 => 24,
+        2 => 32,
+        version => return bad(4, format!("format version {version} is not supported")),
+    };
+    field(size - 4)?;
+    let total = field(16)? as usize;
+    if total != bytes.len() {
+        return bad(
+            16,
+            format!("the file should have {total} bytes but has {}", bytes.len()),
+        );
+    }
+    let (start, length) = (field(8)? as usize, field(12)? as usize);
+    if start < size || !start.is_multiple_of(8) {
+        return bad(
+            8,
+            format!("the variable headers cannot start at {start:#x}"),
+        );
+    }
+    // The sum is computed in 64 bits: both are u32 in the file.
+    let end = start + length;
+    if end >= total || u32::try_from(end).is_err() {
+        return bad(
+            12,
+            format!("the variable headers end at {end:#x}, the file at {total:#x}"),
+        );
+    }
+    Ok(Frame {
+        variable: start..end,
+        file: total,
+        vsm: 0,
+    })
+}
+
+impl Frame {
+    /// Checks the fields of one structure that the `igvm` crate calculates
+    /// with unchecked. The structure lies inside the file.
+    fn body(&mut self, bytes: &[u8], typ: u32, body: usize) -> Result<(), String> {
+        let word = |offset: usize| word(bytes, body + offset).unwrap_or(0);
+        let long = |offset: usize| u64::from(word(offset)) | u64::from(word(offset + 4)) << 32;
+        match typ {
+            SUPPORTED_PLATFORM => {
+                let platform = bytes.get(body + 5).copied().unwrap_or(0);
+                if u8::from(IgvmPlatformType::VSM_ISOLATION.0) == platform {
+                    self.vsm |= word(0);
+                }
+                Ok(())
+            }
+            PAGE_DATA => self.data(word(12), PAGE_SIZE, true),
+            PARAMETER_AREA => self.data(word(12), long(0), true),
+            VP_CONTEXT if word(8) & self.vsm != 0 => {
+                Err("contexts of Hyper-V's VSM platform are not supported".into())
+            }
+            VP_CONTEXT => self.data(word(12), PAGE_SIZE, false),
+            RELOCATABLE_REGION if long(8) == 0 => Err("its alignment is 0".into()),
+            RELOCATABLE_REGION => region(long(16), long(24)),
+            PAGE_TABLE_RELOCATION => region(long(8), long(16)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The data of a structure must lie in the file after the headers.
+    fn data(&self, offset: u32, size: u64, optional: bool) -> Result<(), String> {
+        if optional && offset == 0 {
+            return Ok(());
+        }
+        let start = u64::from(offset);
+        let end = start
+            .checked_add(size)
+            .filter(|end| *end <= self.file as u64);
+        match end {
+            Some(_) if start >= self.variable.end as u64 => Ok(()),
+            _ => Err(format!(
+                "its data at {start:#x} with {size:#x} bytes is outside the file's data \
+                 {:#x}..{:#x}",
+                self.variable.end, self.file
+            )),
+        }
+    }
+}
+
+fn region(start: u64, size: u64) -> Result<(), String> {
+    match start.checked_add(size) {
+        Some(_) if size != 0 => Ok(()),
+        _ => Err(format!(
+            "the region at {start:#x} with {size:#x} bytes is empty or wraps around"
+        )),
+    }
+}
+
+fn type_name(typ: u32) -> String {
+    let known = TYPES.iter().find(|(known, ..)| *known == typ);
+    known.map_or_else(
+        || format!("type {typ:#x}"),
+        |(_, name, _)| (*name).to_string(),
+    )
+}
+
+fn word(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes
+        .get(offset..)?
+        .first_chunk()
+        .copied()
+        .map(u32::from_le_bytes)
+}

@@ -1,0 +1,176 @@
+//! A report of an IGVM file in words.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::inspect::{PageKind, Policy, Report, Run, VmsaState, What};
+use crate::layout::PAGE_SIZE;
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "IGVM file, format version {}, {} bytes, header checksum {} (correct)",
+            self.format_version, self.bytes, self.checksum
+        )?;
+        for platform in &self.platforms {
+            write!(f, "platform {} version {}", platform.name, platform.version)?;
+            write!(f, ", mask {}", platform.mask)?;
+            if platform.highest_vtl != 0 {
+                write!(f, ", highest VTL {}", platform.highest_vtl)?;
+            }
+            if platform.shared_gpa_boundary.0 != 0 {
+                write!(f, ", memory shared from {}", platform.shared_gpa_boundary)?;
+            }
+            writeln!(f)?;
+        }
+        for policy in &self.policies {
+            writeln!(f, "{policy}")?;
+        }
+        for name in &self.other_initialization {
+            writeln!(f, "{name}")?;
+        }
+        let one_platform = self.platforms.len() == 1;
+        writeln!(f, "directives:")?;
+        for run in &self.directives {
+            write!(f, "{:>6}  {}", run.index, run.what)?;
+            write!(f, "{}", Pages(run))?;
+            match run.mask {
+                Some(mask) if !one_platform => writeln!(f, " [mask {mask}]")?,
+                _ => writeln!(f)?,
+            }
+            if let What::Vmsa { state, .. } = &run.what {
+                write!(f, "{state}")?;
+            }
+        }
+        let cost = self.launch_pages;
+        writeln!(
+            f,
+            "launch pages: {} measured ({} of them zero) + {} unmeasured = {}",
+            cost.measured,
+            cost.zero,
+            cost.unmeasured,
+            cost.total()
+        )
+    }
+}
+
+impl Display for Policy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.minimum_abi;
+        write!(f, "policy {}: ", self.value)?;
+        if self.allows.is_empty() {
+            write!(f, "nothing allowed")?;
+        } else {
+            write!(f, "{}", self.allows.join(", "))?;
+        }
+        write!(f, "; firmware ABI at least {major}.{minor}")
+    }
+}
+
+impl Display for What {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pages {
+                gpa,
+                end,
+                content,
+                measured,
+            } => {
+                let content = match content {
+                    PageKind::Data => "load",
+                    PageKind::Zero => "load zeros",
+                    PageKind::Secrets => "secrets page",
+                    PageKind::Cpuid => "CPUID page",
+                };
+                let special = content.ends_with("page");
+                write!(f, "{:#012x}..{:#012x}  {content}", gpa.0, end.0)?;
+                if !measured && !special {
+                    write!(f, ", unmeasured")?;
+                }
+                Ok(())
+            }
+            Self::ParameterArea {
+                area,
+                size,
+                has_data,
+            } => {
+                let data = if *has_data { " with data" } else { "" };
+                write!(f, "parameter area {area}: {size} bytes{data}")
+            }
+            Self::Parameter { name, area, offset } => {
+                write!(f, "parameter area {area}: {name} at +{offset}")
+            }
+            Self::ParameterInsert { area, gpa, end } => {
+                write!(f, "{:#012x}..{:#012x}  parameter area {area}", gpa.0, end.0)
+            }
+            Self::RequiredMemory { gpa, end } => {
+                write!(
+                    f,
+                    "{:#012x}..{:#012x}  memory required, nothing loaded",
+                    gpa.0, end.0
+                )
+            }
+            Self::Vmsa {
+                processor,
+                gpa,
+                state,
+            } => write!(
+                f,
+                "{:#012x}  VMSA of processor {processor}: VMPL {}, {}",
+                gpa.0, state.vmpl, state.mode
+            ),
+            Self::SnpIdBlock {
+                launch_digest,
+                guest_svn,
+                author_key,
+            } => {
+                let author = if *author_key {
+                    "with author key"
+                } else {
+                    "without author key"
+                };
+                write!(
+                    f,
+                    "ID block for {launch_digest}, guest SVN {guest_svn}, {author}"
+                )
+            }
+            Self::Other { name } => write!(f, "{name}"),
+        }
+    }
+}
+
+impl Display for VmsaState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let indent = "        ";
+        writeln!(
+            f,
+            "{indent}CS {} base {}, RIP {}, RSP {}, RFLAGS {}",
+            self.cs_selector, self.cs_base, self.rip, self.rsp, self.rflags
+        )?;
+        writeln!(
+            f,
+            "{indent}CR0 {}, CR3 {}, CR4 {}, EFER {}",
+            self.cr0, self.cr3, self.cr4, self.efer
+        )?;
+        let names = self.sev_feature_names.join(", ");
+        writeln!(f, "{indent}SEV_FEATURES {} ({names})", self.sev_features)
+    }
+}
+
+/// The size of a run in pages.
+struct Pages<'a>(&'a Run);
+
+impl Display for Pages<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (What::Pages { gpa, end, .. }
+        | What::ParameterInsert { gpa, end, .. }
+        | What::RequiredMemory { gpa, end }) = &self.0.what
+        else {
+            return Ok(());
+        };
+        match (end.0 - gpa.0) / PAGE_SIZE {
+            1 => write!(f, ", 1 page"),
+            pages => write!(f, ", {pages} pages"),
+        }
+    }
+}
