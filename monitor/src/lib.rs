@@ -1,2 +1,37 @@
+//! Every decision of Rampart's VMPL0, as a crate that runs on the host too.
+//!
+//! The monitor decides and the kernel does: whatever needs an instruction or a
+//! mapping is behind the traits of [`platform`]. What the host and the guest say
+//! is untrusted here; it is copied once, checked, and answered with an error
+//! type or with a [`fatal::Fatal`] that ends the virtual machine, never with a
+//! panic.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod page_map;
+pub mod platform;
+pub mod ranges;
+#[cfg(test)]
+mod testing;
+pub mod vcpu;

@@ -16,8 +16,8 @@
 //!   every one of them with a [`Fatal`](crate::fatal::Fatal).
 
 use protocols::addr::{Gpa, GpaPage};
-use protocols::ghcb::Ghcb;
-use protocols::snp::{Rights, Vmpl};
+use protocols::ghcb::page::Ghcb;
+use protocols::snp::{Rights, RmpResult, Vmpl};
 
 /// What PVALIDATE said (APM vol. 3, PVALIDATE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub enum PvalidateOutcome {
     Changed,
     /// EAX = 0 and CF = 1: the validated bit already had that value.
     Unchanged,
-    /// EAX ≠ 0: nothing has changed. 1 FAIL_INPUT, 6 FAIL_SIZEMISMATCH.
-    Fail(u32),
+    /// EAX ≠ 0: nothing has changed. FAIL_INPUT or FAIL_SIZEMISMATCH.
+    Fail(RmpResult),
     /// The instruction faulted: the page is not this guest's at this address.
     Fault,
 }
@@ -36,8 +36,8 @@ pub enum PvalidateOutcome {
 /// Why an RMPADJUST did not happen (APM vol. 3, RMPADJUST). Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RmpadjustFail {
-    /// EAX ≠ 0. 1 FAIL_INPUT, 2 FAIL_PERMISSION, 3 FAIL_INUSE, 6 FAIL_SIZEMISMATCH.
-    Code(u32),
+    /// EAX ≠ 0: FAIL_INPUT, FAIL_PERMISSION, FAIL_INUSE or FAIL_SIZEMISMATCH.
+    Code(RmpResult),
     /// The instruction faulted: not validated (#VC 0x404), or not this guest's.
     Fault,
 }
