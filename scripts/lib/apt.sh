@@ -3,12 +3,12 @@
 # lists stay as they are. Two of them:
 #
 #   host   the system's own sources and its backports, to install tools from;
-#   guest  newer suites, from which packages are only downloaded (apt checks the
+#   guest  named suites, from which packages are only downloaded (apt checks the
 #          signatures) and unpacked under .cache, never installed.
 #
 # The mirror is the system's own; RAMPART_MIRROR overrides it.
 
-GUEST_SUITES=(trixie-backports sid)
+GUEST_SUITES=(trixie trixie-backports sid)
 APT_DIR=$CACHE/apt
 
 # True where apt can be used for this: a Debian-like system.
@@ -92,6 +92,8 @@ apt_configure_guest() {
     for suite in "${GUEST_SUITES[@]}"; do
         echo "deb [arch=amd64 signed-by=$keyring] $mirror $suite main"
     done | apt_configure guest -
+    # The guest is of this kind whatever the host is.
+    echo 'APT::Architecture "amd64";' >>"$APT_DIR/guest/apt.conf"
 }
 
 # apt_update KIND: progress only if it fails.
@@ -155,22 +157,32 @@ apt_host_update() {
     APT_HOST_UPDATED=1
 }
 
-apt_guest_cache() {
-    [ -f "$APT_DIR/guest/apt.conf" ] || return 1
-    apt_run guest apt-cache "$@"
+# apt_guest_versions REGEX SUITE: "PACKAGE VERSION" of every package of the suite
+# whose whole name matches, oldest first.
+apt_guest_versions() {
+    local names
+    mapfile -t names < <(apt_run guest apt-cache pkgnames | grep -Ex "$1")
+    [ ${#names[@]} -gt 0 ] || return 0
+    apt_run guest apt-cache madison "${names[@]}" | awk -v suite="$2/main" -F ' *[|] *' '
+        { gsub(/ /, "", $1); split($3, where, " "); if (where[2] == suite) print $1, $2 }' | sort -V -k1,1 -k2,2
 }
 
-# apt_guest_download PACKAGE VERSION: prints the path of the .deb. A download
-# that was broken off goes on where it stopped.
-apt_guest_download() {
-    local package=$1 version=$2 dir=$APT_DIR/guest/download
-    mkdir -p "$dir"
-    apt_guest_update || return 1
-    say "downloading $package $version"
-    (cd "$dir" && apt_run guest apt-get -q \
-        -o Dir::Cache::archives="$dir" download "$package=$version" >"$dir/log" 2>&1) || {
-        cat "$dir/log" >&2
+# apt_guest_fetch PACKAGE VERSION FOLDER: downloads the package, checks it against
+# the signed list, and unpacks it into the folder.
+apt_guest_fetch() {
+    local package=$1 version=$2 folder=$3 download=$APT_DIR/guest/download
+    local uri file size hash
+    read -r uri file size hash < <(apt_run guest apt-get -q download --print-uris "$package=$version")
+    [ -n "${hash:-}" ] || return 1
+    mkdir -p "$download"
+    say "downloading $package $version ($(((size + 999999) / 1000000)) MB)"
+    # Not "apt-get download": this one goes on where a broken-off download stopped.
+    (cd "$download" && apt_run guest /usr/lib/apt/apt-helper -q \
+        download-file "${uri//\'/}" "$file" "$hash" >log 2>&1) || {
+        cat "$download/log" >&2
         return 1
     }
-    find "$dir" -maxdepth 1 -name "${package}_*.deb" | sort -V | tail -1
+    mkdir -p "$folder"
+    dpkg-deb -x "$download/$file" "$folder"
+    rm -f "${download:?}/$file"
 }

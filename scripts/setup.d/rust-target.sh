@@ -72,23 +72,15 @@ rust_source() {
 
 # rust_source_from_debian LIBRARY: unpacks Debian's rust-src of exactly this version.
 rust_source_from_debian() {
-    local version deb
-    version=$(apt_guest_cache madison rust-src 2>/dev/null |
-        awk -v want="$RUST_VERSION+" 'index($3, want) == 1 { print $3; exit }')
-    if [ -z "$version" ]; then
-        apt_guest_update || return 1
-        version=$(apt_guest_cache madison rust-src |
-            awk -v want="$RUST_VERSION+" 'index($3, want) == 1 { print $3; exit }')
-    fi
+    local version unpacked=$CACHE/rust/unpacked
+    apt_guest_update || return 1
+    version=$(apt_guest_versions rust-src trixie-backports | awk -v want="$RUST_VERSION+" 'index($2, want) == 1 { print $2 }' | tail -1)
     [ -n "$version" ] || return 1
-    deb=$(apt_guest_download rust-src "$version") || return 1
-    say "unpacking rust-src $version"
-    rm -rf "$CACHE/rust/src"
+    rm -rf "$unpacked" "$CACHE/rust/src"
+    apt_guest_fetch rust-src "$version" "$unpacked" || return 1
     mkdir -p "$CACHE/rust/src"
-    dpkg-deb --fsys-tarfile "$deb" |
-        tar -x -C "$CACHE/rust/src" --strip-components=4 \
-            "./usr/src/rustc-$RUST_VERSION/library"
-    rm -f "$deb"
+    mv "$unpacked/usr/src/rustc-$RUST_VERSION/library" "$1"
+    rm -rf "$unpacked"
     if ! rust_source_is_right "$1"; then
         warn "Debian's rust-src $version is not the source this tree is pinned to"
         return 1
@@ -183,8 +175,9 @@ build_rust_sysroot() {
 }
 
 check_rust_version() {
-    have rustc && have cargo ||
+    if ! have rustc || ! have cargo; then
         die "no Rust found. Install Rust $RUST_VERSION (rustup, or a distribution's rustc and cargo of that version) so that rustc and cargo are on the PATH"
+    fi
     local version
     version=$(cd "$ROOT" && rustc --version) ||
         die "rustc does not start. rust-toolchain.toml asks for Rust $RUST_VERSION: with rustup, run: rustup toolchain install $RUST_VERSION"
