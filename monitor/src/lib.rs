@@ -29,6 +29,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod memory;
 pub mod page_map;
 pub mod platform;
 pub mod ranges;

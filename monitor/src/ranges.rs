@@ -146,3 +146,6 @@ impl RangeList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
