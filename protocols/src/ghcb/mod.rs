@@ -8,3 +8,6 @@ pub mod msr;
 pub mod page;
 pub mod psc;
 pub mod termination;
+
+pub use exit::*;
+pub use page::*;
