@@ -1,1 +1,238 @@
-//! Being written.
+//! The image header: what the builder decided, measured with the image.
+
+use core::mem::{offset_of, size_of};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::layout;
+use crate::addr::{Gpa, GpaRange, PAGE_4K};
+use crate::snp::Vmpl;
+
+/// A deflated payload of the launch area.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct PackedPayload {
+    /// GPA of the first packed byte.
+    pub gpa: u64,
+    /// Bytes packed (raw deflate). Zero: the image has no such payload.
+    pub packed: u32,
+    /// Bytes after unpacking, exactly.
+    pub unpacked: u32,
+}
+
+impl PackedPayload {
+    /// Whether the image has the payload.
+    pub const fn is_present(&self) -> bool {
+        self.packed != 0
+    }
+
+    /// Where the packed bytes lie, unless that wraps.
+    pub const fn range(&self) -> Option<GpaRange> {
+        GpaRange::new(Gpa::new(self.gpa), self.packed as u64)
+    }
+
+    /// Whether the packed bytes lie where the launch loads payloads.
+    pub const fn is_in_payload_area(&self) -> bool {
+        match self.range() {
+            Some(range) => PAYLOAD_AREA.contains_range(range),
+            None => false,
+        }
+    }
+}
+
+const PAYLOAD_AREA: GpaRange = match GpaRange::from_bounds(
+    Gpa::new(layout::PAYLOAD_BASE),
+    Gpa::new(layout::PAYLOAD_END),
+) {
+    Some(area) => area,
+    None => panic!("the payload area is empty"),
+};
+
+/// The measured header, at [`layout::IMAGE_HEADER_PAGE`]. The rest of its page
+/// is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ImageHeader {
+    /// [`ImageHeader::MAGIC`].
+    pub magic: [u8; 8],
+    /// [`ImageHeader::VERSION`].
+    pub version: u32,
+    /// VMPL that the guest runs at: 1 to 3.
+    pub guest_vmpl: u8,
+    /// Number of the C-bit that the measured page tables carry.
+    pub c_bit: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+    /// The kernel: an ELF64 file.
+    pub kernel: PackedPayload,
+    /// The guest firmware: a ROM image.
+    pub firmware: PackedPayload,
+    /// GPA that the unpacked guest firmware is placed at.
+    pub firmware_gpa: u64,
+    /// The SEV_FEATURES that the guest's VMSA wants.
+    pub sev_features: u64,
+    /// Flags. None are defined: zero.
+    pub flags: u64,
+}
+
+/// Why a header is not one that this build understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum ImageHeaderError {
+    /// The page has no header.
+    Magic,
+    /// The header's version is another one.
+    Version(u32),
+    /// The guest's VMPL is 0 or above 3.
+    GuestVmpl(u8),
+    /// The image is for another C-bit than [`layout::C_BIT`].
+    CBit(u8),
+    /// A reserved field or an undefined flag is set.
+    Reserved,
+    /// There is no kernel, or it lies outside the payload area.
+    Kernel,
+    /// The guest firmware lies outside the payload area, or its place does not
+    /// end at 4 GiB or is too large.
+    Firmware,
+}
+
+impl ImageHeader {
+    /// First bytes of the header.
+    pub const MAGIC: [u8; 8] = *b"RAMPART\0";
+    /// Version of this layout.
+    pub const VERSION: u32 = 1;
+
+    /// Checks that the header is of this layout and that its payloads lie where
+    /// the launch loads them. Returns the guest's VMPL.
+    pub const fn check(&self) -> Result<Vmpl, ImageHeaderError> {
+        if u64::from_le_bytes(self.magic) != u64::from_le_bytes(Self::MAGIC) {
+            return Err(ImageHeaderError::Magic);
+        }
+        if self.version != Self::VERSION {
+            return Err(ImageHeaderError::Version(self.version));
+        }
+        if self.c_bit as u32 != layout::C_BIT {
+            return Err(ImageHeaderError::CBit(self.c_bit));
+        }
+        if u16::from_le_bytes(self.reserved) != 0 || self.flags != 0 {
+            return Err(ImageHeaderError::Reserved);
+        }
+        if !self.kernel.is_present() || !self.kernel.is_in_payload_area() {
+            return Err(ImageHeaderError::Kernel);
+        }
+        if self.firmware.is_present() && !self.firmware_fits() {
+            return Err(ImageHeaderError::Firmware);
+        }
+        match Vmpl::new(self.guest_vmpl) {
+            Some(vmpl) if vmpl.get() != 0 => Ok(vmpl),
+            _ => Err(ImageHeaderError::GuestVmpl(self.guest_vmpl)),
+        }
+    }
+
+    const fn firmware_fits(&self) -> bool {
+        let size = self.firmware.unpacked as u64;
+        let end = self.firmware_gpa.checked_add(size);
+        self.firmware.is_in_payload_area()
+            && size != 0
+            && size.is_multiple_of(PAGE_4K)
+            && size <= layout::GUEST_FIRMWARE_MAX_SIZE
+            && matches!(end, Some(layout::GUEST_FIRMWARE_END))
+    }
+}
+
+const _: () = {
+    assert!(size_of::<PackedPayload>() == 16);
+    assert!(size_of::<ImageHeader>() == 0x48);
+    assert!(size_of::<ImageHeader>() <= PAGE_4K as usize);
+    assert!(offset_of!(ImageHeader, magic) == 0x00);
+    assert!(offset_of!(ImageHeader, version) == 0x08);
+    assert!(offset_of!(ImageHeader, guest_vmpl) == 0x0c);
+    assert!(offset_of!(ImageHeader, c_bit) == 0x0d);
+    assert!(offset_of!(ImageHeader, reserved) == 0x0e);
+    assert!(offset_of!(ImageHeader, kernel) == 0x10);
+    assert!(offset_of!(ImageHeader, firmware) == 0x20);
+    assert!(offset_of!(ImageHeader, firmware_gpa) == 0x30);
+    assert!(offset_of!(ImageHeader, sev_features) == 0x38);
+    assert!(offset_of!(ImageHeader, flags) == 0x40);
+};
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::snp::SevFeatures;
+
+    pub(in crate::boot) fn header() -> ImageHeader {
+        ImageHeader {
+            magic: ImageHeader::MAGIC,
+            version: ImageHeader::VERSION,
+            guest_vmpl: 2,
+            c_bit: layout::C_BIT as u8,
+            reserved: [0; 2],
+            kernel: PackedPayload {
+                gpa: layout::PAYLOAD_BASE,
+                packed: 0x2345,
+                unpacked: 0x8000,
+            },
+            firmware: PackedPayload {
+                gpa: layout::PAYLOAD_BASE + 0x3000,
+                packed: 0x10_0000,
+                unpacked: 0x40_0000,
+            },
+            firmware_gpa: layout::GUEST_FIRMWARE_END - 0x40_0000,
+            sev_features: SevFeatures::SNP.bits(),
+            flags: 0,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut ImageHeader)) -> ImageHeaderError {
+        let mut header = header();
+        change(&mut header);
+        header.check().unwrap_err()
+    }
+
+    #[test]
+    fn a_good_header_is_taken_and_survives_its_bytes() {
+        assert_eq!(header().check(), Ok(Vmpl::VMPL2));
+        let read = ImageHeader::read_from_bytes(header().as_bytes()).unwrap();
+        assert_eq!(read, header());
+    }
+
+    #[test]
+    fn an_image_without_firmware_is_taken() {
+        let mut header = header();
+        header.firmware = PackedPayload::default();
+        header.firmware_gpa = 0;
+        assert_eq!(header.check(), Ok(Vmpl::VMPL2));
+    }
+
+    #[test]
+    fn what_the_build_does_not_understand_is_refused() {
+        use ImageHeaderError as E;
+        assert_eq!(refused(|h| h.magic[7] = 1), E::Magic);
+        assert_eq!(refused(|h| h.version = 9), E::Version(9));
+        assert_eq!(refused(|h| h.guest_vmpl = 0), E::GuestVmpl(0));
+        assert_eq!(refused(|h| h.guest_vmpl = 4), E::GuestVmpl(4));
+        assert_eq!(refused(|h| h.c_bit = 47), E::CBit(47));
+        assert_eq!(refused(|h| h.reserved[1] = 1), E::Reserved);
+        assert_eq!(refused(|h| h.flags = 1), E::Reserved);
+    }
+
+    #[test]
+    fn payloads_elsewhere_are_refused() {
+        use ImageHeaderError as E;
+        assert_eq!(refused(|h| h.kernel.packed = 0), E::Kernel);
+        assert_eq!(refused(|h| h.kernel.gpa = layout::SECRETS_PAGE), E::Kernel);
+        assert_eq!(refused(|h| h.kernel.gpa = u64::MAX - 1), E::Kernel);
+        assert_eq!(refused(|h| h.firmware.gpa = layout::BOOT_GHCB), E::Firmware);
+        assert_eq!(refused(|h| h.firmware_gpa += 0x1000), E::Firmware);
+        assert_eq!(refused(|h| h.firmware_gpa = u64::MAX), E::Firmware);
+        let large = (layout::GUEST_FIRMWARE_MAX_SIZE + PAGE_4K) as u32;
+        let grow = |h: &mut ImageHeader| {
+            h.firmware.unpacked = large;
+            h.firmware_gpa = layout::GUEST_FIRMWARE_END - u64::from(large);
+        };
+        assert_eq!(refused(grow), E::Firmware);
+    }
+}

@@ -4,3 +4,7 @@ pub mod handoff;
 pub mod header;
 pub mod layout;
 pub mod params;
+
+pub use handoff::*;
+pub use header::*;
+pub use params::*;
