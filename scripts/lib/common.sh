@@ -2,6 +2,9 @@
 # What every script of this tree needs: where the tree is, and how to talk.
 # Source it; it runs nothing.
 
+# An error inside $(...) is an error.
+shopt -s inherit_errexit
+
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # Everything downloaded or generated outside cargo's target folder; ignored by git.
 CACHE=$ROOT/.cache
