@@ -7,6 +7,9 @@ pub mod secrets;
 pub mod sev_status;
 pub mod vmsa;
 
+pub use cpuid::*;
+pub use launch::*;
 pub use rmp::*;
+pub use secrets::*;
 pub use sev_status::*;
 pub use vmsa::*;
