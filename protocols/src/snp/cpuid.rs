@@ -1,6 +1,6 @@
-//! The CPUID page (SEV-SNP firmware ABI, SNP_LAUNCH_UPDATE,
-//! PAGE_TYPE_CPUID) and the leaves of it
-//! that matter to an SNP guest (APM volume 3, appendix E.4.17).
+//! The CPUID page (SEV-SNP firmware ABI, SNP_LAUNCH_UPDATE, PAGE_TYPE_CPUID)
+//! and the leaves of it that matter to an SNP guest (APM volume 3, appendix
+//! E.4).
 
 use core::mem::{offset_of, size_of};
 
