@@ -10,4 +10,9 @@ pub mod psc;
 pub mod termination;
 
 pub use exit::*;
+pub use features::*;
+pub use ioio::*;
+pub use msr::*;
 pub use page::*;
+pub use psc::*;
+pub use termination::*;
