@@ -4,3 +4,8 @@ pub mod ca;
 pub mod call;
 pub mod pvalidate;
 pub mod result;
+
+pub use ca::*;
+pub use call::*;
+pub use pvalidate::*;
+pub use result::*;
