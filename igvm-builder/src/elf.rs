@@ -7,6 +7,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use thiserror::Error;
 
 use crate::layout::Range;
+use protocols::boot::layout::GUEST_FIRMWARE_MAX_SIZE;
 
 /// Why an ELF file cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -199,15 +200,38 @@ impl<'a> Executable<'a> {
     }
 }
 
-/// The largest flat image: what fits between the I/O APIC's page and 4 GiB,
-/// with room to spare; a larger one is a mistake in a linker script.
-const MAX_FLAT_SIZE: u64 = 16 << 20;
+/// The largest flat image: a larger one is a mistake in a linker script.
+const MAX_FLAT_SIZE: u64 = GUEST_FIRMWARE_MAX_SIZE;
+
+/// The file with its headers and loadable bytes alone: no section table, and
+/// nothing after the last byte that a segment loads. Symbols would be loaded,
+/// and names of the build machine's folders with them.
+pub fn without_symbols(bytes: &[u8]) -> Result<Vec<u8>, ElfError> {
+    Executable::parse(bytes)?;
+    let not_elf = |error: object::Error| ElfError::NotElf(error.to_string());
+    let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(not_elf)?;
+    let endian = LittleEndian;
+    let program_headers = header.program_headers(endian, bytes).map_err(not_elf)?;
+    let table_end = header.e_phoff(endian) as usize + size_of_val(program_headers);
+    let data_end = program_headers
+        .iter()
+        .filter(|program_header| program_header.p_type(endian) == PT_LOAD)
+        .filter_map(|program_header| program_header.data(endian, bytes).ok())
+        // `data` lies in `bytes`, so the difference is its offset.
+        .map(|data| data.as_ptr_range().end.addr() - bytes.as_ptr().addr())
+        .max();
+    let mut kept = bytes[..table_end.max(data_end.unwrap_or(0))].to_vec();
+    // e_shoff, and e_shentsize, e_shnum, e_shstrndx at the header's end.
+    kept[40..48].fill(0);
+    kept[58..64].fill(0);
+    Ok(kept)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::FOUR_GIB;
     use crate::testing::{ElfFile, ElfSegment};
+    use protocols::boot::layout::GUEST_FIRMWARE_END as FOUR_GIB;
 
     fn two_segments() -> Vec<u8> {
         ElfFile {

@@ -15,10 +15,12 @@ use igvm_defs::{
     IGVM_VHS_PARAMETER, IGVM_VHS_PARAMETER_INSERT, IGVM_VHS_SUPPORTED_PLATFORM, IgvmPageDataFlags,
     IgvmPageDataType, IgvmPlatformType,
 };
+use protocols::snp::Vmsa;
 use thiserror::Error;
 
 use crate::launch::{Content, Launch, Parameter};
-use crate::layout::{PAGE_SIZE, VMSA_GPA};
+use crate::layout::PAGE_SIZE;
+use crate::vmsa;
 
 /// The one platform's bit in the compatibility masks.
 const SNP: u32 = 1;
@@ -137,10 +139,10 @@ fn directives(launch: &Launch) -> Result<Vec<IgvmDirectiveHeader>, WriteError> {
         });
     }
     directives.push(IgvmDirectiveHeader::SnpVpContext {
-        gpa: VMSA_GPA,
+        gpa: Vmsa::LAUNCH_GPA,
         compatibility_mask: SNP,
         vp_index: 0,
-        vmsa: launch.vmsa.clone(),
+        vmsa: vmsa::to_igvm(&launch.vmsa),
     });
     Ok(directives)
 }

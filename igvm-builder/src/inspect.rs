@@ -4,11 +4,13 @@
 use igvm::snp_defs::SevVmsa;
 use igvm::{IgvmDirectiveHeader, IgvmFile, IgvmInitializationHeader, IgvmPlatformHeader};
 use igvm_defs::{IGVM_VHS_PARAMETER, IgvmPageDataType, IgvmPlatformType};
+use protocols::snp::SevFeatures;
 use serde::Serialize;
 
 use crate::container::{self, ContainerError};
 use crate::cost::Cost;
 use crate::hex::Hex;
+use crate::image_header::{self, HeaderReport};
 use crate::layout::PAGE_SIZE;
 
 /// An IGVM file's contents.
@@ -30,6 +32,9 @@ pub struct Report {
     pub directives: Vec<Run>,
     /// The pages of an SNP launch.
     pub launch_pages: Cost,
+    /// Rampart's image header, if the file has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_header: Option<HeaderReport>,
 }
 
 /// A platform header.
@@ -70,6 +75,9 @@ pub struct Run {
     /// The platforms they are for; absent where the directive has no mask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask: Option<Hex>,
+    /// Whose memory it is, in a Rampart image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<&'static str>,
     /// What they do.
     #[serde(flatten)]
     pub what: What,
@@ -193,7 +201,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, ContainerError> {
             .map_or(0, |chunk| u32::from_le_bytes(*chunk))
     };
     let snp = snp_mask(&file);
-    let runs = runs(&file);
+    let header = image_header::find(&file);
+    let runs = runs(&file, &|gpa| {
+        header.as_ref().and_then(|it| image_header::part(it, gpa))
+    });
     Ok(Report {
         bytes: bytes.len(),
         format_version: word(4),
@@ -207,6 +218,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, ContainerError> {
             .collect(),
         launch_pages: Cost::of_runs(runs.iter().filter(|run| run.applies_to(snp))),
         directives: runs,
+        image_header: header.as_ref().map(image_header::report),
     })
 }
 
@@ -316,8 +328,8 @@ fn other_header(header: &IgvmInitializationHeader) -> Option<&'static str> {
     }
 }
 
-/// The directives, consecutive pages of one kind gathered.
-fn runs(file: &IgvmFile) -> Vec<Run> {
+/// The directives, consecutive pages of one kind and part gathered.
+fn runs(file: &IgvmFile, part_at: &dyn Fn(u64) -> Option<&'static str>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut area_sizes = std::collections::BTreeMap::new();
     for (index, directive) in file.directives().iter().enumerate() {
@@ -333,8 +345,9 @@ fn runs(file: &IgvmFile) -> Vec<Run> {
         let what = describe(directive, &|area| {
             area_sizes.get(&area).copied().unwrap_or(0)
         });
+        let part = what.gpa().and_then(part_at);
         let continued = match runs.last_mut() {
-            Some(last) => last.mask == mask && last.extend(&what),
+            Some(last) => last.mask == mask && last.part == part && last.extend(&what),
             None => false,
         };
         if !continued {
@@ -342,11 +355,22 @@ fn runs(file: &IgvmFile) -> Vec<Run> {
                 index,
                 count: 1,
                 mask,
+                part,
                 what,
             });
         }
     }
     runs
+}
+
+impl What {
+    /// The first address of the memory it is about.
+    fn gpa(&self) -> Option<u64> {
+        match self {
+            Self::Pages { gpa, .. } | Self::RequiredMemory { gpa, .. } => Some(gpa.0),
+            _ => None,
+        }
+    }
 }
 
 fn describe(directive: &IgvmDirectiveHeader, area_size: &dyn Fn(u32) -> u64) -> What {
@@ -453,27 +477,6 @@ fn parameter(name: &'static str, place: &IGVM_VHS_PARAMETER) -> What {
     }
 }
 
-/// SEV_FEATURES bits by name (APM volume 2, VMSA).
-const FEATURES: [(u32, &str); 17] = [
-    (0, "SNP"),
-    (1, "vTOM"),
-    (2, "ReflectVC"),
-    (3, "RestrictedInjection"),
-    (4, "AlternateInjection"),
-    (5, "DebugSwap"),
-    (6, "PreventHostIBS"),
-    (7, "BTBIsolation"),
-    (8, "VmplSSS"),
-    (9, "SecureTSC"),
-    (10, "VmgexitParameter"),
-    (11, "PMCVirtualization"),
-    (12, "IBSVirtualization"),
-    (14, "VmsaRegProt"),
-    (15, "SmtProtection"),
-    (16, "SecureAVIC"),
-    (21, "IBPBOnEntry"),
-];
-
 fn vmsa_state(vmsa: &SevVmsa) -> VmsaState {
     const CR0_PE: u64 = 1;
     const EFER_LMA: u64 = 1 << 10;
@@ -497,10 +500,9 @@ fn vmsa_state(vmsa: &SevVmsa) -> VmsaState {
         cr4: Hex(vmsa.cr4),
         efer: Hex(vmsa.efer),
         sev_features: Hex(features),
-        sev_feature_names: FEATURES
-            .iter()
-            .filter(|(bit, _)| features & 1 << bit != 0)
-            .map(|(_, name)| *name)
+        sev_feature_names: SevFeatures::from_bits_retain(features)
+            .iter_names()
+            .map(|(name, _)| name)
             .collect(),
     }
 }

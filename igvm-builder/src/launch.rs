@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use igvm::snp_defs::SevVmsa;
+use protocols::snp::Vmsa;
 use thiserror::Error;
 
 use crate::layout::{PAGE_SIZE, Range};
@@ -102,7 +102,7 @@ pub struct Launch {
     /// The guest policy (SNP firmware ABI, LAUNCH_START).
     pub policy: u64,
     /// The boot processor's state.
-    pub vmsa: Box<SevVmsa>,
+    pub vmsa: Vmsa,
     pages: BTreeMap<u64, Page>,
     areas: Vec<ParameterArea>,
     required: Vec<Range>,
@@ -110,7 +110,7 @@ pub struct Launch {
 
 impl Launch {
     /// A launch of nothing but the boot processor.
-    pub fn new(policy: u64, vmsa: Box<SevVmsa>) -> Self {
+    pub fn new(policy: u64, vmsa: Vmsa) -> Self {
         Self {
             policy,
             vmsa,

@@ -2,20 +2,24 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use protocols::boot::layout::{GUEST_FIRMWARE_END, GUEST_FIRMWARE_MAX_SIZE};
 
 /// The size of a page that the launch loads, in bytes.
-pub const PAGE_SIZE: u64 = 4096;
+pub const PAGE_SIZE: u64 = protocols::addr::PAGE_4K;
 
-/// Where 32-bit addresses end; firmware images end here.
-pub const FOUR_GIB: u64 = 1 << 32;
-
-/// Where KVM puts a VMSA at launch; no other address is accepted by QEMU, since
-/// the address enters the launch digest (snp-structures C.12).
-pub const VMSA_GPA: u64 = 0xFFFF_FFFF_F000;
+/// The addresses of a guest firmware of `size` bytes: it ends at 4 GiB. `None`
+/// if it is no ROM of whole pages that fits there.
+pub fn rom_range(size: usize) -> Option<Range> {
+    let size = size as u64;
+    let fits = size != 0 && size.is_multiple_of(PAGE_SIZE) && size <= GUEST_FIRMWARE_MAX_SIZE;
+    fits.then(|| Range {
+        start: GUEST_FIRMWARE_END - size,
+        end: GUEST_FIRMWARE_END,
+    })
+}
 
 /// A range of addresses, the end excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The first address.
     pub start: u64,

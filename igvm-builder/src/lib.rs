@@ -12,6 +12,7 @@ pub mod cost;
 pub mod elf;
 pub mod file;
 pub mod hex;
+pub mod image_header;
 pub mod inspect;
 pub mod launch;
 pub mod layout;
@@ -19,6 +20,7 @@ pub mod manifest;
 pub mod ovmf;
 pub mod page_tables;
 pub mod plain;
+pub mod rampart;
 pub mod vmsa;
 mod words;
 

@@ -149,3 +149,69 @@ fn workspace_root(manifest: &Path) -> Result<PathBuf, ManifestError> {
         .map(Path::to_path_buf)
         .ok_or(ManifestError::NoWorkspace)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SVSM: &str = r#"
+policy = 0x30000
+firmware = "OVMF.fd"
+[svsm]
+guest-vmpl = 2
+c-bit = 51
+stage2 = "target/stage2"
+kernel = "target/kernel"
+"#;
+
+    fn refused(from: &str, to: &str) -> String {
+        assert!(SVSM.contains(from));
+        Manifest::parse(&SVSM.replace(from, to))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_manifest_without_svsm_is_the_firmware_alone() {
+        let manifest = Manifest::parse("policy = 0x30000\nfirmware = \"a\"").unwrap();
+        assert_eq!((manifest.svsm, manifest.sev_features), (None, 1));
+        assert_eq!(Manifest::parse(SVSM).unwrap().svsm.unwrap().guest_vmpl, 2);
+    }
+
+    #[test]
+    fn unknown_keys_and_values_out_of_range_are_named() {
+        assert!(refused("[svsm]", "polcy = 1\n[svsm]").contains("polcy"));
+        assert!(refused("c-bit = 51", "c-bit = 51\nvtpm = true").contains("vtpm"));
+        assert!(refused("stage2 =", "stage1 =").contains("stage1"));
+        assert!(refused("policy = 0x30000", "policy = -1").contains("policy"));
+        assert_eq!(
+            refused("0x30000", "0x10000"),
+            "policy = 0x10000: bit 17 must be set"
+        );
+        assert!(refused("guest-vmpl = 2", "guest-vmpl = 4").starts_with("svsm.guest-vmpl = 0x4"));
+        assert!(refused("guest-vmpl = 2", "guest-vmpl = 0").contains("must be 1, 2 or 3"));
+        assert!(refused("c-bit = 51", "c-bit = 12").starts_with("svsm.c-bit = 0xc"));
+        let features = refused("[svsm]", "sev-features = 2\n[svsm]");
+        assert_eq!(features, "sev-features = 0x2: bit 0 (SNP) must be set");
+    }
+
+    #[test]
+    fn paths_start_at_the_workspace_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("images");
+        std::fs::create_dir(&images).unwrap();
+        let path = images.join("x.toml");
+        std::fs::write(&path, SVSM).unwrap();
+        assert!(matches!(
+            Manifest::load(&path),
+            Err(ManifestError::NoWorkspace)
+        ));
+        std::fs::write(folder.path().join("Cargo.toml"), "[workspace]\n").unwrap();
+        let manifest = Manifest::load(&path).unwrap();
+        assert_eq!(manifest.firmware, folder.path().join("OVMF.fd"));
+        assert_eq!(
+            manifest.svsm.unwrap().kernel,
+            folder.path().join("target/kernel")
+        );
+    }
+}

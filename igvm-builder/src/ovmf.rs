@@ -170,3 +170,104 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
         .copied()
         .map(u32::from_le_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{OVMF_IGVM, OVMF_SEV, firmware};
+
+    const SIZE: usize = 0x2000;
+
+    fn image() -> Vec<u8> {
+        firmware(SIZE, &OVMF_SEV, &OVMF_IGVM)
+    }
+
+    #[test]
+    fn both_descriptors_are_found() {
+        let metadata = Metadata::parse(&image()).unwrap();
+        assert_eq!(metadata.sev.len(), 7);
+        assert_eq!(
+            metadata.sev[1],
+            Section {
+                range: Range {
+                    start: 0x80_A000,
+                    end: 0x80_D000
+                },
+                kind: 1
+            }
+        );
+        assert_eq!(metadata.igvm[2].range.start, 0xC0);
+    }
+
+    #[test]
+    fn an_image_without_metadata_is_named_as_such() {
+        assert_eq!(
+            Metadata::parse(&[0xff; 0x1000]),
+            Err(MetadataError::NoTable)
+        );
+        assert_eq!(Metadata::parse(&[]), Err(MetadataError::NoTable));
+        let mut other_guid = image();
+        // The last byte of the SEV metadata's GUID, the entry before the last.
+        other_guid[SIZE - 0x20 - 18 - 22 - 1] ^= 1;
+        assert_eq!(
+            Metadata::parse(&other_guid),
+            Err(MetadataError::NoSevMetadata)
+        );
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors() {
+        let table_length = SIZE - 0x20 - 18;
+        let first_entry_length = table_length - 18;
+        for (position, value) in [
+            (table_length, 17u16),
+            (table_length, u16::MAX),
+            (first_entry_length, 17),
+            (first_entry_length, u16::MAX),
+        ] {
+            let mut bad = image();
+            bad[position..position + 2].copy_from_slice(&value.to_le_bytes());
+            assert!(
+                matches!(Metadata::parse(&bad), Err(MetadataError::BadEntry(_))),
+                "{position:#x} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn descriptors_must_lie_in_the_image() {
+        let reason = |change: fn(&mut Vec<u8>)| {
+            let mut bad = image();
+            change(&mut bad);
+            Metadata::parse(&bad).unwrap_err().to_string()
+        };
+        let offset = reason(|image| image[SIZE - 0x20 - 18 - 44..][..4].fill(0xff));
+        assert_eq!(
+            offset,
+            "ASEV descriptor: 0xffffffff bytes before the end is outside the image"
+        );
+        let signature = reason(|image| image[SIZE - 0x800] = b'X');
+        assert_eq!(
+            signature,
+            "ASEV descriptor: no signature at image offset 0x1800"
+        );
+        let version = reason(|image| image[SIZE - 0x800 + 8] = 2);
+        assert_eq!(version, "ASEV descriptor: version 2 is unknown");
+        let count = reason(|image| image[SIZE - 0x800 + 12..][..4].fill(0xff));
+        assert_eq!(
+            count,
+            "ASEV descriptor: 4294967295 sections do not fit its 100 bytes"
+        );
+    }
+
+    #[test]
+    fn any_changed_byte_of_the_tables_is_no_panic() {
+        for position in (SIZE - 0x800..SIZE - 0x780).chain(SIZE - 0x80..SIZE) {
+            for value in [0, 1, 0x11, 0x7f, 0x80, 0xff] {
+                let mut changed = image();
+                changed[position] = value;
+                let _ = Metadata::parse(&changed);
+            }
+        }
+    }
+}

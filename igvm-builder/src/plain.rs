@@ -1,9 +1,10 @@
 //! An image that holds a guest firmware alone: plain SNP at VMPL0, no SVSM.
 
+use protocols::snp::SevFeatures;
 use thiserror::Error;
 
 use crate::launch::{Content, Launch, LaunchError, Parameter, ParameterArea};
-use crate::layout::{FOUR_GIB, PAGE_SIZE, Range};
+use crate::layout::{PAGE_SIZE, rom_range};
 use crate::ovmf::{Metadata, MetadataError, Section};
 use crate::vmsa;
 
@@ -50,19 +51,13 @@ pub enum PlainError {
     Launch(#[from] LaunchError),
 }
 
-/// The addresses of a ROM of `size` bytes: it ends at 4 GiB.
-pub fn rom_range(size: usize) -> Option<Range> {
-    let size = size as u64;
-    let fits = size != 0 && size.is_multiple_of(PAGE_SIZE) && size <= 16 << 20;
-    fits.then(|| Range {
-        start: FOUR_GIB - size,
-        end: FOUR_GIB,
-    })
-}
-
 /// Lays out `firmware` (a raw image) as QEMU launches it for SNP, with the
 /// memory map and processor count in the firmware's own parameter area.
-pub fn launch(firmware: &[u8], policy: u64, sev_features: u64) -> Result<Launch, PlainError> {
+pub fn launch(
+    firmware: &[u8],
+    policy: u64,
+    sev_features: SevFeatures,
+) -> Result<Launch, PlainError> {
     let metadata = Metadata::parse(firmware)?;
     let rom = rom_range(firmware.len()).ok_or(PlainError::Size(firmware.len()))?;
     let mut launch = Launch::new(policy, vmsa::reset_vector(sev_features));
@@ -139,4 +134,79 @@ fn add_section(launch: &mut Launch, section: &Section) -> Result<(), PlainError>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{OVMF_IGVM, OVMF_SEV, firmware};
+
+    fn plain(sev: &[[u32; 3]], igvm: &[[u32; 3]]) -> Result<Launch, PlainError> {
+        launch(&firmware(0x2000, sev, igvm), 0x30000, SevFeatures::SNP)
+    }
+
+    #[test]
+    fn sections_become_pages_of_their_kind() {
+        let launch = plain(&OVMF_SEV, &OVMF_IGVM).unwrap();
+        let content = |gpa: u64| launch.pages().get(&gpa).map(|page| &page.content);
+        assert_eq!(content(0x80_8000), Some(&Content::Zero));
+        assert_eq!(
+            content(0x80_9000),
+            None,
+            "SEC makes its GHCB page shared: not loaded"
+        );
+        assert_eq!(content(0x80_D000), Some(&Content::Secrets));
+        assert_eq!(content(0x80_E000), Some(&Content::Cpuid));
+        assert_eq!(content(0x80_F000), Some(&Content::Zero));
+        assert_eq!(
+            content(0x81_2000),
+            None,
+            "the parameter area is not measured"
+        );
+        assert_eq!(content(0x81_3000), Some(&Content::Zero));
+        assert!(matches!(content(0xFFFF_E000), Some(Content::Data(_))));
+        let [area] = launch.parameter_areas() else {
+            panic!("one area")
+        };
+        assert_eq!((area.gpa, area.size), (0x81_2000, 0x1000));
+        assert_eq!(
+            area.parameters,
+            [(Parameter::MemoryMap, 0), (Parameter::VpCount, 0xC0)]
+        );
+    }
+
+    #[test]
+    fn firmware_without_igvm_sections_gets_no_parameters() {
+        let launch = plain(&OVMF_SEV, &[]).unwrap();
+        assert!(launch.parameter_areas().is_empty());
+        assert_eq!(launch.pages()[&0x81_2000].content, Content::Zero);
+    }
+
+    #[test]
+    fn unknown_and_overlapping_sections_are_refused_with_their_address() {
+        let unknown = plain(&[[0x80_0000, 0x1000, 9]], &[])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            unknown.contains("ASEV section at 0x800000 has the unknown type 0x9"),
+            "{unknown}"
+        );
+        let twice = plain(&[[0x80_0000, 0x2000, 1], [0x80_1000, 0x1000, 2]], &[]);
+        let twice = twice.err().unwrap().to_string();
+        assert_eq!(
+            twice,
+            "0x801000: the page of secrets page is already firmware memory's"
+        );
+        let in_rom = plain(&[[0xFFFF_F000, 0x1000, 1]], &[])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(in_rom.contains("0xfffff000"), "{in_rom}");
+        let unaligned = plain(&[[0x80_0800, 0x1000, 4]], &[])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(unaligned.contains("0x800800"), "{unaligned}");
+    }
 }

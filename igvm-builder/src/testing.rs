@@ -59,3 +59,68 @@ impl ElfFile {
         bytes
     }
 }
+
+/// A firmware image of `size` bytes with OVMF's GUID table: one descriptor
+/// with `sev` sections (base, size, type) and one with `igvm` sections.
+pub(crate) fn firmware(size: usize, sev: &[[u32; 3]], igvm: &[[u32; 3]]) -> Vec<u8> {
+    let descriptor = |signature: &[u8; 4], sections: &[[u32; 3]]| {
+        let length = 16 + 12 * sections.len() as u32;
+        let mut bytes = signature.to_vec();
+        let header = [length, 1, sections.len() as u32];
+        for word in header.iter().chain(sections.iter().flatten()) {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes
+    };
+    let mut image = vec![0xff; size];
+    let (sev_at, igvm_at) = (size - 0x800, size - 0x400);
+    for (at, bytes) in [
+        (sev_at, descriptor(b"ASEV", sev)),
+        (igvm_at, descriptor(b"IGVM", igvm)),
+    ] {
+        image[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    let entry = |offset: usize, guid: u128| {
+        let mut bytes = (offset as u32).to_le_bytes().to_vec();
+        bytes.extend(22u16.to_le_bytes());
+        bytes.extend(stored(guid));
+        bytes
+    };
+    let mut table = entry(size - sev_at, 0xdc886566_984a_4798_a75e_5585a7bf67cc);
+    table.extend(entry(
+        size - igvm_at,
+        0x784fa70e_3176_4677_8a20_04b68699e374,
+    ));
+    table.extend((table.len() as u16 + 18).to_le_bytes());
+    table.extend(stored(0x96b582de_1fb2_45f7_baea_a366c55a082d));
+    let start = size - 0x20 - table.len();
+    image[start..start + table.len()].copy_from_slice(&table);
+    image
+}
+
+/// A GUID as UEFI stores it: the first three fields little-endian.
+fn stored(guid: u128) -> [u8; 16] {
+    let mut bytes = guid.to_be_bytes();
+    bytes[..4].reverse();
+    bytes[4..6].reverse();
+    bytes[6..8].reverse();
+    bytes
+}
+
+/// The sections of OVMF 2026.08, the large ones made smaller.
+pub(crate) const OVMF_SEV: [[u32; 3]; 7] = [
+    [0x80_0000, 0x9000, 1],
+    [0x80_A000, 0x3000, 1],
+    [0x80_D000, 0x1000, 2],
+    [0x80_E000, 0x1000, 3],
+    [0x80_F000, 0x1000, 4],
+    [0x81_1000, 0x4000, 1],
+    [0x81_0000, 0x1000, 0x10],
+];
+/// The IGVM sections of OVMF 2026.08.
+pub(crate) const OVMF_IGVM: [[u32; 3]; 4] = [
+    [0x81_2000, 0x1000, 0x100],
+    [0, 0xC0, 0x101],
+    [0xC0, 0x10, 0x102],
+    [0x81_3000, 0x1000, 0x200],
+];

@@ -1,69 +1,90 @@
 //! The boot processor's state at launch.
 //!
-//! QEMU and KVM keep only some fields of a VMSA (facts: guest-stack F.2); a
-//! field outside them makes QEMU refuse the file, so all others stay zero.
+//! QEMU and KVM keep only some fields of a VMSA (facts: guest-stack F.2); QEMU
+//! refuses a file whose VMSA has others set, so they stay zero.
 
-use igvm::snp_defs::{SevFeatures, SevSelector, SevVmsa};
-use zerocopy::FromZeros;
+use igvm::snp_defs::SevVmsa;
+use protocols::boot::layout;
+use protocols::snp::{SevFeatures, Vmpl, Vmsa};
+use zerocopy::{FromZeros, IntoBytes};
 
-const EFER_SVME: u64 = 1 << 12;
-const CR0_ET: u64 = 1 << 4;
-const CR4_MCE: u64 = 1 << 6;
-const RFLAGS_RESERVED_ONE: u64 = 1 << 1;
-const DR6_RESET: u64 = 0xFFFF_0FF0;
-const DR7_RESET: u64 = 0x400;
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
-const MXCSR_RESET: u32 = 0x1F80;
-const FCW_RESET: u16 = 0x37F;
+/// The state in which KVM starts an SNP guest at the reset vector. It differs
+/// from the processor's own: KVM clears CD and NW of CR0 and sets MCE in CR4
+/// when it writes the VMSA, and a launch digest must be of what KVM writes.
+pub fn reset_vector(features: SevFeatures) -> Vmsa {
+    const CR0_ET: u64 = 1 << 4;
+    const CR4_MCE: u64 = 1 << 6;
+    Vmsa {
+        cr0: CR0_ET,
+        cr4: CR4_MCE,
+        ..Vmsa::reset_vector(Vmpl::VMPL0, features)
+    }
+}
 
-/// The state in which a processor leaves reset, at F000:FFF0 below 4 GiB, as
-/// KVM has it for an SNP guest (SVME and MCE set).
-pub fn reset_vector(sev_features: u64) -> Box<SevVmsa> {
-    let mut vmsa: SevVmsa = FromZeros::new_zeroed();
-    let data = SevSelector {
-        selector: 0,
-        attrib: 0x93,
-        limit: 0xFFFF,
-        base: 0,
-    };
-    let table = SevSelector {
-        selector: 0,
-        attrib: 0,
-        limit: 0xFFFF,
-        base: 0,
-    };
-    vmsa.es = data;
-    vmsa.ss = data;
-    vmsa.ds = data;
-    vmsa.fs = data;
-    vmsa.gs = data;
-    vmsa.cs = SevSelector {
-        selector: 0xF000,
-        attrib: 0x9B,
-        limit: 0xFFFF,
-        base: 0xFFFF_0000,
-    };
-    vmsa.gdtr = table;
-    vmsa.idtr = table;
-    vmsa.ldtr = SevSelector {
-        attrib: 0x82,
-        ..table
-    };
-    vmsa.tr = SevSelector {
-        attrib: 0x8B,
-        ..table
-    };
-    vmsa.efer = EFER_SVME;
-    vmsa.cr0 = CR0_ET;
-    vmsa.cr4 = CR4_MCE;
-    vmsa.dr6 = DR6_RESET;
-    vmsa.dr7 = DR7_RESET;
-    vmsa.rflags = RFLAGS_RESERVED_ONE;
-    vmsa.rip = 0xFFF0;
-    vmsa.pat = PAT_RESET;
-    vmsa.xcr0 = 1;
-    vmsa.mxcsr = MXCSR_RESET;
-    vmsa.x87_fcw = FCW_RESET;
-    vmsa.sev_features = SevFeatures::from_bits(sev_features);
-    Box::new(vmsa)
+/// stage2's first instruction, in 64-bit mode on the measured page tables, with
+/// the stack at the end of its memory.
+pub fn stage2_start(features: SevFeatures, stack_top: u64) -> Vmsa {
+    Vmsa::long_mode_start(
+        Vmpl::VMPL0,
+        features,
+        layout::STAGE2_BASE,
+        stack_top,
+        layout::PAGE_TABLES,
+    )
+}
+
+/// The same save area as the `igvm` crate has it.
+pub fn to_igvm(vmsa: &Vmsa) -> Box<SevVmsa> {
+    let mut page: SevVmsa = FromZeros::new_zeroed();
+    page.as_mut_bytes()[..size_of::<Vmsa>()].copy_from_slice(vmsa.as_bytes());
+    Box::new(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clears what QEMU takes over from a VMSA; the rest must be zero.
+    fn beyond_qemu(vmsa: &Vmsa) -> Vec<u8> {
+        let mut rest = *to_igvm(vmsa);
+        let none = igvm::snp_defs::SevSelector {
+            selector: 0,
+            attrib: 0,
+            limit: 0,
+            base: 0,
+        };
+        (rest.es, rest.cs, rest.ss, rest.ds, rest.fs, rest.gs) =
+            (none, none, none, none, none, none);
+        (rest.gdtr, rest.idtr, rest.ldtr, rest.tr) = (none, none, none, none);
+        (rest.efer, rest.cr0, rest.cr3, rest.cr4, rest.xcr0) = (0, 0, 0, 0, 0);
+        (rest.dr6, rest.dr7, rest.rip, rest.rsp, rest.rflags) = (0, 0, 0, 0, 0);
+        (rest.pat, rest.x87_fcw, rest.mxcsr) = (0, 0, 0);
+        rest.sev_features = igvm::snp_defs::SevFeatures::from_bits(0);
+        rest.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn only_fields_that_qemu_keeps_are_set() {
+        for vmsa in [
+            reset_vector(SevFeatures::SNP),
+            stage2_start(SevFeatures::SNP, 0x0201_0000),
+        ] {
+            assert!(beyond_qemu(&vmsa).iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn both_crates_agree_where_the_fields_are() {
+        let vmsa = stage2_start(SevFeatures::SNP, 0x0200_8000);
+        let igvm = to_igvm(&vmsa);
+        assert_eq!(igvm.rip, vmsa.rip);
+        assert_eq!(igvm.rsp, 0x0200_8000);
+        assert_eq!(igvm.cr3, layout::PAGE_TABLES);
+        assert_eq!(igvm.efer, vmsa.efer);
+        assert_eq!(igvm.pat, vmsa.g_pat);
+        assert_eq!(igvm.xcr0, 1);
+        assert_eq!(igvm.mxcsr, 0x1F80);
+        assert_eq!(igvm.x87_fcw, 0x37F);
+        assert!(igvm.sev_features.snp());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::image_header::{HeaderReport, PayloadReport};
 use crate::inspect::{PageKind, Policy, Report, Run, VmsaState, What};
 use crate::layout::PAGE_SIZE;
 
@@ -34,6 +35,9 @@ impl Display for Report {
         for run in &self.directives {
             write!(f, "{:>6}  {}", run.index, run.what)?;
             write!(f, "{}", Pages(run))?;
+            if let Some(part) = run.part {
+                write!(f, ": {part}")?;
+            }
             match run.mask {
                 Some(mask) if !one_platform => writeln!(f, " [mask {mask}]")?,
                 _ => writeln!(f)?,
@@ -41,6 +45,9 @@ impl Display for Report {
             if let What::Vmsa { state, .. } = &run.what {
                 write!(f, "{state}")?;
             }
+        }
+        if let Some(header) = &self.image_header {
+            write!(f, "{header}")?;
         }
         let cost = self.launch_pages;
         writeln!(
@@ -51,6 +58,36 @@ impl Display for Report {
             cost.unmeasured,
             cost.total()
         )
+    }
+}
+
+impl Display for HeaderReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "Rampart image header version {}: guest at VMPL {} with SEV_FEATURES {}, C-bit {}",
+            self.version, self.guest_vmpl, self.sev_features, self.c_bit
+        )?;
+        for (name, payload) in [("kernel", &self.kernel), ("guest firmware", &self.firmware)] {
+            let PayloadReport {
+                gpa,
+                packed,
+                unpacked,
+            } = payload;
+            writeln!(
+                f,
+                "        {name}: {packed} bytes at {gpa}, unpacked {unpacked} bytes"
+            )?;
+        }
+        writeln!(
+            f,
+            "        guest firmware is placed at {}",
+            self.firmware_gpa
+        )?;
+        match &self.problem {
+            Some(problem) => writeln!(f, "        REFUSED by the firmware: {problem}"),
+            None => Ok(()),
+        }
     }
 }
 
