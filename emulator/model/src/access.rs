@@ -193,3 +193,6 @@ fn check_shared(rmp: &Rmp, spa: Spa, mapping: PageSize) -> Result<(), NestedFaul
 fn is_locked_vmsa(entry: &RmpEntry, vmpl: Vmpl) -> bool {
     entry.is_vmsa() && vmpl != Vmpl::VMPL0
 }
+
+#[cfg(test)]
+mod tests;

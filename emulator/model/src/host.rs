@@ -199,3 +199,6 @@ pub fn unsmash(rmp: &mut Rmp, spa: Spa) -> Result<(), UnsmashError> {
     rmp.set_2m(spa, whole);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

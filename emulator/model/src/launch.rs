@@ -2,66 +2,32 @@
 //! and hands them to the guest validated (SNP firmware ABI, SNP_LAUNCH_START,
 //! SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH).
 
-use protocols::addr::{Gpa, PageSize};
-use protocols::snp::{Rights, Vmpl};
+use protocols::addr::{Gpa, PAGE_4K, PageSize};
+use protocols::snp::{
+    GuestPolicy, LAUNCH_DIGEST_SIZE, LaunchPageType, PageInfo, Rights, Vmpl, Vmsa,
+};
 use sha2::{Digest, Sha384};
+use zerocopy::IntoBytes;
 
 use crate::access::guest_page;
 use crate::rmp::Rmp;
 use crate::types::{Asid, Spa};
 
 /// A launch digest: SHA-384.
-pub type LaunchDigest = [u8; 48];
+pub type LaunchDigest = [u8; LAUNCH_DIGEST_SIZE];
 
-/// The guest address at which every VMSA is measured.
-pub const VMSA_GPA: Gpa = Gpa::new(0xffff_ffff_f000);
+/// The contents of a launched page.
+pub type Contents = [u8; PAGE_4K as usize];
 
-/// The guest policy that a launch starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy(pub u64);
+/// The guest address at which every VMSA is measured, and at which the host has to
+/// give it to the guest.
+pub const VMSA_GPA: Gpa = Gpa::new(Vmsa::LAUNCH_GPA);
 
-impl Policy {
-    /// Bit 17, which must be one.
-    pub const RESERVED_ONE: u64 = 1 << 17;
-    /// Bit 18: a migration agent may be associated.
-    pub const MIGRATION_AGENT: u64 = 1 << 18;
-    /// Bit 19: the host may decrypt the guest's memory.
-    pub const DEBUG: u64 = 1 << 19;
-    /// Bits 63:26, which must be zero.
-    pub const RESERVED_ZERO: u64 = !((1 << 26) - 1);
+/// The bits of a policy that must be zero: 63:26.
+const POLICY_RESERVED: u64 = !((1 << 26) - 1);
 
-    /// Whether the reserved bits are as they must be.
-    pub const fn is_well_formed(self) -> bool {
-        self.0 & Self::RESERVED_ONE != 0 && self.0 & Self::RESERVED_ZERO == 0
-    }
-}
-
-/// The page types of SNP_LAUNCH_UPDATE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum PageType {
-    /// Contents measured.
-    Normal = 1,
-    /// Contents measured; the page becomes a VMSA.
-    Vmsa = 2,
-    /// Zeros; the secure processor clears the page.
-    Zero = 3,
-    /// Contents neither measured nor changed.
-    Unmeasured = 4,
-    /// The secure processor writes the secrets page.
-    Secrets = 5,
-    /// The host's CPUID page, checked by the secure processor.
-    Cpuid = 6,
-}
-
-impl PageType {
-    /// Whether the contents go into the launch digest.
-    pub const fn is_measured(self) -> bool {
-        matches!(self, PageType::Normal | PageType::Vmsa)
-    }
-}
-
-/// One page of a launch.
+/// One page of a launch. A page that belongs to an initial migration image is not
+/// modelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaunchPage {
     /// Where it is in system memory.
@@ -69,22 +35,19 @@ pub struct LaunchPage {
     /// Where the guest sees it: the address in the entry; [`VMSA_GPA`] for VMSAs.
     pub gpa: Gpa,
     /// What it is.
-    pub page_type: PageType,
+    pub page_type: LaunchPageType,
     /// The rights of VMPL1, VMPL2 and VMPL3. VMPL0 has all.
     pub rights: [Rights; 3],
-    /// Whether it belongs to an initial migration image.
-    pub imi: bool,
 }
 
 impl LaunchPage {
     /// A page that only VMPL0 may touch.
-    pub const fn new(spa: Spa, gpa: Gpa, page_type: PageType) -> LaunchPage {
+    pub const fn new(spa: Spa, gpa: Gpa, page_type: LaunchPageType) -> LaunchPage {
         LaunchPage {
             spa,
             gpa,
             page_type,
             rights: [Rights::empty(); 3],
-            imi: false,
         }
     }
 }
@@ -94,6 +57,8 @@ impl LaunchPage {
 pub enum LaunchError {
     /// Reserved bits of the policy.
     Policy,
+    /// No such page type.
+    PageType,
     /// A page address that is not a multiple of 4 KiB.
     Address,
     /// The page is not in the state before the launch: 4 KiB, given to this guest at
@@ -105,18 +70,19 @@ pub enum LaunchError {
 ///
 /// A finished launch takes no more pages:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # use snp_model::{launch::*, rmp::Rmp, types::*};
-/// # use protocols::addr::Gpa;
+/// # use protocols::{addr::Gpa, snp::*};
 /// # let mut rmp = Rmp::new(0x1000);
-/// let mut launch = Launch::start(Asid::new(1).unwrap(), Policy(Policy::RESERVED_ONE)).unwrap();
+/// # let zero = LaunchPage::new(Spa(0), Gpa::new(0), LaunchPageType::ZERO);
+/// let mut launch = Launch::start(Asid::new(1).unwrap(), GuestPolicy::MUST_BE_ONE).unwrap();
 /// let guest = launch.finish();
-/// let _ = launch.update(&mut rmp, LaunchPage::new(Spa(0), Gpa::new(0), PageType::Zero), &[0; 4096]);
+/// let _ = launch.update(&mut rmp, zero, &[0; 4096]);
 /// ```
 #[derive(Debug)]
 pub struct Launch {
     asid: Asid,
-    policy: Policy,
+    policy: GuestPolicy,
     digest: LaunchDigest,
     pages: u64,
 }
@@ -127,7 +93,7 @@ pub struct Launched {
     /// The guest.
     pub asid: Asid,
     /// Its policy.
-    pub policy: Policy,
+    pub policy: GuestPolicy,
     /// The launch digest (MEASUREMENT in a report).
     pub digest: LaunchDigest,
     /// How many pages were taken in, measured or not.
@@ -139,8 +105,8 @@ impl Launch {
     ///
     /// # Errors
     /// [`LaunchError::Policy`].
-    pub fn start(asid: Asid, policy: Policy) -> Result<Launch, LaunchError> {
-        if !policy.is_well_formed() {
+    pub fn start(asid: Asid, policy: GuestPolicy) -> Result<Launch, LaunchError> {
+        if !policy.contains(GuestPolicy::MUST_BE_ONE) || policy.bits() & POLICY_RESERVED != 0 {
             return Err(LaunchError::Policy);
         }
         Ok(Launch {
@@ -159,14 +125,17 @@ impl Launch {
     /// memory here.
     ///
     /// # Errors
-    /// In the order of the checks: [`LaunchError::Address`],
-    /// [`LaunchError::PageState`].
+    /// In the order of the checks: [`LaunchError::PageType`],
+    /// [`LaunchError::Address`], [`LaunchError::PageState`].
     pub fn update(
         &mut self,
         rmp: &mut Rmp,
         page: LaunchPage,
-        contents: &[u8; 4096],
+        contents: &Contents,
     ) -> Result<(), LaunchError> {
+        if !(LaunchPageType::NORMAL.0..=LaunchPageType::CPUID.0).contains(&page.page_type.0) {
+            return Err(LaunchError::PageType);
+        }
         if !page.spa.is_aligned(PageSize::Size4K) || !page.gpa.is_aligned(PageSize::Size4K) {
             return Err(LaunchError::Address);
         }
@@ -188,7 +157,7 @@ impl Launch {
             {
                 e.set_rights(*vmpl, rights);
             }
-            e.set_vmsa(page.page_type == PageType::Vmsa);
+            e.set_vmsa(page.page_type == LaunchPageType::VMSA);
             e.set_validated(true);
             e.clear_immutable();
         });
@@ -211,28 +180,19 @@ impl Launch {
     }
 }
 
-/// The digest after one more page: SHA-384 of the 0x70 bytes of PAGE_INFO (SNP
-/// firmware ABI, "Page Info structure"), which hold the digest before.
-pub fn extend(digest: &LaunchDigest, page: &LaunchPage, contents: &[u8; 4096]) -> LaunchDigest {
-    const LENGTH: u16 = 0x70;
-    let contents: LaunchDigest = if page.page_type.is_measured() {
+/// The digest after one more page: SHA-384 of PAGE_INFO, which holds the digest
+/// before.
+pub fn extend(digest: &LaunchDigest, page: &LaunchPage, contents: &Contents) -> LaunchDigest {
+    let contents: LaunchDigest = if page.page_type.is_content_measured() {
         Sha384::digest(contents).into()
     } else {
-        [0; 48]
+        [0; LAUNCH_DIGEST_SIZE]
     };
-    let [vmpl1, vmpl2, vmpl3] = page.rights.map(|r| r.bits());
-    let mut hash = Sha384::new();
-    hash.update(digest);
-    hash.update(contents);
-    hash.update(LENGTH.to_le_bytes());
-    hash.update([
-        page.page_type as u8,
-        u8::from(page.imi),
-        vmpl3,
-        vmpl2,
-        vmpl1,
-        0,
-    ]);
-    hash.update(page.gpa.get().to_le_bytes());
-    hash.finalize().into()
+    let [vmpl1, vmpl2, vmpl3] = page.rights;
+    let info = PageInfo::new(*digest, contents, page.page_type, page.gpa.get())
+        .with_rights(vmpl1, vmpl2, vmpl3);
+    Sha384::digest(info.as_bytes()).into()
 }
+
+#[cfg(test)]
+mod tests;

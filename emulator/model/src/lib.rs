@@ -70,5 +70,7 @@ pub mod rmp;
 pub mod rmpadjust;
 pub mod rmpquery;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod types;
 pub mod vmsa;

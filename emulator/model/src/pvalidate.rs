@@ -101,3 +101,6 @@ impl Pvalidate {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

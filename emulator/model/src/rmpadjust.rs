@@ -111,3 +111,6 @@ impl Rmpadjust {
         Outcome::Complete(RmpResult::SUCCESS)
     }
 }
+
+#[cfg(test)]
+mod tests;

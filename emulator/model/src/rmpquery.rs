@@ -107,3 +107,77 @@ impl Rmpquery {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::NestedFault;
+    use crate::testing::*;
+
+    fn run(rmp: &Rmp, own: Vmpl, target: Vmpl) -> Outcome<RmpqueryDone> {
+        match Rmpquery::decode(Caller::kernel(own), 0x1fff, u64::from(target.get())) {
+            Ok(op) => {
+                assert_eq!(op.address(), 0x1000);
+                op.execute(rmp, here())
+            }
+            Err(end) => end,
+        }
+    }
+
+    #[test]
+    fn callers_and_levels_are_checked_before_the_walk() {
+        let caller = Caller::kernel(Vmpl::VMPL1);
+        let decode = |caller, rdx| Rmpquery::decode(caller, 0, rdx);
+        assert_eq!(
+            decode(
+                Caller {
+                    snp: false,
+                    ..caller
+                },
+                0
+            ),
+            Err(Outcome::InvalidOpcode)
+        );
+        assert_eq!(
+            decode(Caller { cpl: 3, ..caller }, 0),
+            Err(Outcome::GeneralProtection)
+        );
+        assert_eq!(
+            decode(caller, 4),
+            Err(RmpqueryDone::failed(RmpResult::FAIL_INPUT))
+        );
+        assert_eq!(
+            decode(caller, 0),
+            Err(RmpqueryDone::failed(RmpResult::FAIL_PERMISSION))
+        );
+        assert!(decode(caller, 1).is_ok());
+        assert!(decode(caller, 0x3_0f03).is_ok());
+    }
+
+    #[test]
+    fn faults_are_those_of_the_other_instructions() {
+        let end = run(&Rmp::new(16 << 20), Vmpl::VMPL0, Vmpl::VMPL0);
+        assert_eq!(end, Outcome::Nested(NestedFault::RMP | NestedFault::ENC));
+        let end = run(&given(PageSize::Size4K), Vmpl::VMPL0, Vmpl::VMPL0);
+        assert_eq!(end, Outcome::NotValidated);
+    }
+
+    #[test]
+    fn it_tells_size_rights_and_vmsa() {
+        let mut rmp = vmsa_page();
+        rmp.modify(SPA, |e| e.set_rights(Vmpl::VMPL2, RW));
+        let found = run(&rmp, Vmpl::VMPL1, Vmpl::VMPL2)
+            .complete()
+            .unwrap()
+            .found
+            .unwrap();
+        assert_eq!((found.rcx(), found.rdx()), (0, 0x1_0302));
+        let rmp = validated(PageSize::Size2M);
+        let found = run(&rmp, Vmpl::VMPL2, Vmpl::VMPL2)
+            .complete()
+            .unwrap()
+            .found
+            .unwrap();
+        assert_eq!((found.rcx(), found.rdx()), (1, 2));
+    }
+}

@@ -1,12 +1,13 @@
 //! The host's side of the test machine: everything it could do on silicon, well
 //! meant or not.
 
-use protocols::addr::{Gpa, GpaPage, PAGE_4K, PageSize};
+use protocols::addr::{Gpa, GpaPage, PageSize};
+use protocols::snp::LaunchPageType;
 
 use super::System;
 use crate::access::Encryption;
 use crate::host::{HostError, RmpUpdate, UnsmashError, psmash, rmpupdate, unsmash};
-use crate::launch::{Launch, LaunchError, LaunchPage, PageType};
+use crate::launch::{Contents, Launch, LaunchError, LaunchPage};
 use crate::types::Spa;
 use crate::vmsa::{EntryRefused, enter, leave};
 
@@ -136,13 +137,13 @@ impl System {
         &mut self,
         launch: &mut Launch,
         page: LaunchPage,
-        contents: &[u8; PAGE_4K as usize],
+        contents: &Contents,
     ) -> Result<(), LaunchError> {
         self.rmpupdate(page.spa, RmpUpdate::to_launch(self.guest, page.gpa))
             .map_err(|_| LaunchError::PageState)?;
         self.memory.write(page.spa, Encryption::Private, contents);
         launch.update(&mut self.rmp, page, contents)?;
-        if page.page_type != PageType::Vmsa {
+        if page.page_type != LaunchPageType::VMSA {
             self.nested.set(page.gpa, PageSize::Size4K, Some(page.spa));
         }
         Ok(())
