@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use super::ExitCode;
+use super::{ExitCode, GhcbField, Response, Usage};
 
 /// Offset of the shared buffer in the page.
 pub const SHARED_BUFFER_OFFSET: usize = 0x800;
@@ -139,152 +139,6 @@ const _: () = {
     assert!(offset_of!(Ghcb, usage) == 0xffc);
     assert!(offset_of!(Ghcb, shared_buffer) == SHARED_BUFFER_OFFSET);
 };
-
-/// A field that has a bit in the valid bitmap, by its offset in the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GhcbField(
-    /// Offset in bytes.
-    pub u16,
-);
-
-impl GhcbField {
-    /// CPL, the one field of one byte.
-    pub const CPL: Self = Self(0xcb);
-    /// XSS.
-    pub const XSS: Self = Self(0x140);
-    /// DR7.
-    pub const DR7: Self = Self(0x160);
-    /// RIP.
-    pub const RIP: Self = Self(0x178);
-    /// RSP.
-    pub const RSP: Self = Self(0x1d8);
-    /// RAX.
-    pub const RAX: Self = Self(0x1f8);
-    /// RCX.
-    pub const RCX: Self = Self(0x308);
-    /// RDX.
-    pub const RDX: Self = Self(0x310);
-    /// RBX.
-    pub const RBX: Self = Self(0x318);
-    /// RBP.
-    pub const RBP: Self = Self(0x328);
-    /// RSI.
-    pub const RSI: Self = Self(0x330);
-    /// RDI.
-    pub const RDI: Self = Self(0x338);
-    /// R8.
-    pub const R8: Self = Self(0x340);
-    /// R9.
-    pub const R9: Self = Self(0x348);
-    /// R10.
-    pub const R10: Self = Self(0x350);
-    /// R11.
-    pub const R11: Self = Self(0x358);
-    /// R12.
-    pub const R12: Self = Self(0x360);
-    /// R13.
-    pub const R13: Self = Self(0x368);
-    /// R14.
-    pub const R14: Self = Self(0x370);
-    /// R15.
-    pub const R15: Self = Self(0x378);
-    /// SW_EXITCODE.
-    pub const EXIT_CODE: Self = Self(0x390);
-    /// SW_EXITINFO1.
-    pub const EXIT_INFO1: Self = Self(0x398);
-    /// SW_EXITINFO2.
-    pub const EXIT_INFO2: Self = Self(0x3a0);
-    /// SW_SCRATCH: GPA of the data of the request.
-    pub const SCRATCH: Self = Self(0x3a8);
-    /// XCR0.
-    pub const XCR0: Self = Self(0x3e8);
-
-    /// Every field with a constant, by offset.
-    pub const ALL: [Self; 25] = [
-        Self::CPL,
-        Self::XSS,
-        Self::DR7,
-        Self::RIP,
-        Self::RSP,
-        Self::RAX,
-        Self::RCX,
-        Self::RDX,
-        Self::RBX,
-        Self::RBP,
-        Self::RSI,
-        Self::RDI,
-        Self::R8,
-        Self::R9,
-        Self::R10,
-        Self::R11,
-        Self::R12,
-        Self::R13,
-        Self::R14,
-        Self::R15,
-        Self::EXIT_CODE,
-        Self::EXIT_INFO1,
-        Self::EXIT_INFO2,
-        Self::SCRATCH,
-        Self::XCR0,
-    ];
-
-    /// Byte and mask of the field's bit in the valid bitmap.
-    const fn bit(self) -> (usize, u8) {
-        let index = self.0 as usize / 8;
-        (index / 8, 1 << (index % 8))
-    }
-}
-
-/// The page's usage, offset 0xffc.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Usage(
-    /// The number.
-    pub u32,
-);
-
-impl Usage {
-    /// The layout of this file.
-    pub const STANDARD: Self = Self(0);
-}
-
-/// The low 32 bits of SW_EXITINFO1 as the host answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "the request has failed unless this is NO_ACTION"]
-pub struct Response(
-    /// The number.
-    pub u32,
-);
-
-impl Response {
-    /// Done.
-    pub const NO_ACTION: Self = Self(0);
-    /// The guest has to raise the event in SW_EXITINFO2.
-    pub const EXCEPTION: Self = Self(1);
-    /// The request is malformed: SW_EXITINFO2 has a [`MalformedReason`].
-    pub const MALFORMED_INPUT: Self = Self(2);
-}
-
-/// SW_EXITINFO2 beside [`Response::MALFORMED_INPUT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MalformedReason(
-    /// The number.
-    pub u64,
-);
-
-impl MalformedReason {
-    /// The GHCB's address was not registered.
-    pub const NOT_REGISTERED: Self = Self(1);
-    /// Unknown usage.
-    pub const INVALID_USAGE: Self = Self(2);
-    /// The scratch area is not where it may be.
-    pub const INVALID_SCRATCH: Self = Self(3);
-    /// An input field is not marked valid.
-    pub const MISSING_INPUT: Self = Self(4);
-    /// An input field's value is wrong.
-    pub const INVALID_INPUT: Self = Self(5);
-    /// The event is unknown.
-    pub const INVALID_EVENT: Self = Self(6);
-}
 
 impl Ghcb {
     /// A page of zeroes: nothing valid, [`Usage::STANDARD`].
@@ -433,6 +287,7 @@ impl Default for Ghcb {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MalformedReason;
     use super::*;
     use proptest::prelude::*;
 
