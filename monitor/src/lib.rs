@@ -29,10 +29,23 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod accept;
+pub mod cpuid;
+pub mod error;
+pub mod fatal;
+pub mod ghcb_client;
+pub mod guest;
 pub mod memory;
+pub mod negotiate;
 pub mod page_map;
+pub mod pages;
 pub mod platform;
+pub mod psc;
 pub mod ranges;
+pub mod svsm;
 #[cfg(test)]
 mod testing;
+pub mod validate;
+pub mod vc;
 pub mod vcpu;
+mod vmsa_page;

@@ -49,7 +49,10 @@ impl GuestMemoryMap {
         if ram.overlaps(image.window) || ram.overlaps(launch_vmsa) {
             return Err(MapError::CoversImage);
         }
-        Ok(GuestMemoryMap { ram: ram.without(image.firmware)?, window: image.window })
+        Ok(GuestMemoryMap {
+            ram: ram.without(image.firmware)?,
+            window: image.window,
+        })
     }
 
     /// Whether all of `range` is the guest's memory: RAM that is not the
@@ -119,7 +122,11 @@ pub fn parse_ram(entries: &[MemoryMapEntry], limit: u64) -> Result<RangeList, Ma
         }
     }
     ram.join();
-    if ram.as_slice().is_empty() { Err(MapError::NoMemory) } else { Ok(ram) }
+    if ram.as_slice().is_empty() {
+        Err(MapError::NoMemory)
+    } else {
+        Ok(ram)
+    }
 }
 
 #[cfg(test)]

@@ -74,7 +74,11 @@ struct Slot {
     index: u64,
 }
 
-const NO_SLOT: Slot = Slot { first: 0, count: 0, index: 0 };
+const NO_SLOT: Slot = Slot {
+    first: 0,
+    count: 0,
+    index: 0,
+};
 /// The firmware window and the legacy region come on top of the RAM ranges.
 const MAX_SLOTS: usize = MAX_RANGES + 2;
 
@@ -94,7 +98,11 @@ impl Layout {
     /// boot touches lies in the same few frames whatever the size of the RAM.
     #[must_use]
     pub fn new(ram: &RangeList, window: GpaRange) -> Self {
-        let mut layout = Layout { slots: [NO_SLOT; MAX_SLOTS], used: 0, regions: 0 };
+        let mut layout = Layout {
+            slots: [NO_SLOT; MAX_SLOTS],
+            used: 0,
+            regions: 0,
+        };
         layout.push(window);
         if let Some(legacy) = GpaRange::new(Gpa::new(0), PAGE_2M) {
             layout.push(legacy);
@@ -123,7 +131,11 @@ impl Layout {
             return;
         }
         if let Some(slot) = self.slots.get_mut(self.used) {
-            *slot = Slot { first, count, index: self.regions };
+            *slot = Slot {
+                first,
+                count,
+                index: self.regions,
+            };
             self.used = self.used.saturating_add(1);
             self.regions = self.regions.saturating_add(count);
         }
@@ -139,7 +151,8 @@ impl Layout {
     /// a region) and one bit for each 4 KiB page.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.top_frames().saturating_add(self.regions.div_ceil(LEAVES_PER_FRAME))
+        self.top_frames()
+            .saturating_add(self.regions.div_ceil(LEAVES_PER_FRAME))
     }
 
     fn top_frames(&self) -> u64 {
@@ -199,12 +212,17 @@ impl<S: MapStorage> PageMap<S> {
         let end = range.end().get().div_ceil(PAGE_4K);
         while at < end {
             let region = at / PAGES_PER_2M;
-            let Some(index) = self.layout.index_of(region) else { return false };
+            let Some(index) = self.layout.index_of(region) else {
+                return false;
+            };
             match self.region(index) {
                 Region::Empty => return false,
                 Region::Large => at = region.saturating_add(1).saturating_mul(PAGES_PER_2M),
                 Region::Split => {
-                    if !self.bit(Place { region: index, page: at % PAGES_PER_2M }) {
+                    if !self.bit(Place {
+                        region: index,
+                        page: at % PAGES_PER_2M,
+                    }) {
                         return false;
                     }
                     at = at.saturating_add(1);
@@ -254,7 +272,10 @@ impl<S: MapStorage> PageMap<S> {
                     return Err(MapRefusal::NotValid);
                 }
                 self.set_bit(place, false)?;
-                if self.leaf(place.region).is_none_or(|leaf| leaf.iter().all(|word| *word == 0)) {
+                if self
+                    .leaf(place.region)
+                    .is_none_or(|leaf| leaf.iter().all(|word| *word == 0))
+                {
                     self.set_region(place.region, Region::Empty)?;
                 }
                 Ok(())
@@ -282,7 +303,11 @@ impl<S: MapStorage> PageMap<S> {
 
     fn region(&self, index: u64) -> Region {
         let (frame, word, shift) = state_position(index);
-        let bits = self.storage.frame(frame).and_then(|frame| frame.get(word)).map_or(0, |w| w >> shift);
+        let bits = self
+            .storage
+            .frame(frame)
+            .and_then(|frame| frame.get(word))
+            .map_or(0, |w| w >> shift);
         match bits & 0b11 {
             1 => Region::Large,
             2 => Region::Split,
@@ -297,21 +322,30 @@ impl<S: MapStorage> PageMap<S> {
             Region::Large => 1,
             Region::Split => 2,
         };
-        let word = self.storage.frame_mut(frame)?.get_mut(word).ok_or(MapStorageFault)?;
+        let word = self
+            .storage
+            .frame_mut(frame)?
+            .get_mut(word)
+            .ok_or(MapStorageFault)?;
         *word = (*word & !(0b11 << shift)) | (bits << shift);
         Ok(())
     }
 
     fn bit(&self, place: Place) -> bool {
-        let Some(word) = self.leaf(place.region).and_then(|leaf| leaf.get(place.word())) else {
+        let Some(word) = self
+            .leaf(place.region)
+            .and_then(|leaf| leaf.get(place.word()))
+        else {
             return false;
         };
         word & place.mask() != 0
     }
 
     fn set_bit(&mut self, place: Place, value: bool) -> Result<(), MapRefusal> {
-        let word =
-            self.leaf_mut(place.region)?.get_mut(place.word()).ok_or(MapStorageFault)?;
+        let word = self
+            .leaf_mut(place.region)?
+            .get_mut(place.word())
+            .ok_or(MapStorageFault)?;
         if value {
             *word |= place.mask();
         } else {
@@ -332,8 +366,11 @@ impl<S: MapStorage> PageMap<S> {
     }
 
     fn leaf_position(&self, index: u64) -> (u64, core::ops::Range<usize>) {
-        let frame = self.layout.top_frames().saturating_add(index / LEAVES_PER_FRAME);
-        let start = (index % LEAVES_PER_FRAME) as usize * WORDS_PER_REGION;
+        let frame = self
+            .layout
+            .top_frames()
+            .saturating_add(index / LEAVES_PER_FRAME);
+        let start = ((index % LEAVES_PER_FRAME) as usize).saturating_mul(WORDS_PER_REGION);
         (frame, start..start.saturating_add(WORDS_PER_REGION))
     }
 }
@@ -360,7 +397,7 @@ fn state_position(index: u64) -> (u64, usize, u32) {
     (
         index / STATES_PER_FRAME,
         (index % STATES_PER_FRAME / STATES_PER_WORD) as usize,
-        (index % STATES_PER_WORD) as u32 * 2,
+        ((index % STATES_PER_WORD) as u32) << 1,
     )
 }
 

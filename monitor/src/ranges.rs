@@ -51,7 +51,10 @@ impl RangeList {
     /// No range.
     #[must_use]
     pub const fn new() -> Self {
-        RangeList { ranges: [EMPTY; MAX_RANGES], used: 0 }
+        RangeList {
+            ranges: [EMPTY; MAX_RANGES],
+            used: 0,
+        }
     }
 
     /// The ranges in ascending order.
@@ -68,7 +71,8 @@ impl RangeList {
     /// Number of bytes in all ranges.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.iter().fold(0, |sum: u64, range| sum.saturating_add(range.len()))
+        self.iter()
+            .fold(0, |sum: u64, range| sum.saturating_add(range.len()))
     }
 
     /// Whether one range holds all of `range`. An empty range is in none.
@@ -76,8 +80,12 @@ impl RangeList {
     pub fn contains(&self, range: GpaRange) -> bool {
         // The ranges are sorted and joined, so only the last one that starts at
         // or below `range` can hold it.
-        let after = self.as_slice().partition_point(|r| r.start() <= range.start());
-        let candidate = after.checked_sub(1).and_then(|index| self.as_slice().get(index));
+        let after = self
+            .as_slice()
+            .partition_point(|r| r.start() <= range.start());
+        let candidate = after
+            .checked_sub(1)
+            .and_then(|index| self.as_slice().get(index));
         !range.is_empty() && candidate.is_some_and(|r| r.contains_range(range))
     }
 
@@ -98,9 +106,13 @@ impl RangeList {
         if self.overlaps(range) {
             return Err(MapError::Overlap);
         }
-        let at = self.as_slice().partition_point(|r| r.start() < range.start());
+        let at = self
+            .as_slice()
+            .partition_point(|r| r.start() < range.start());
         let end = self.used.checked_add(1).filter(|end| *end <= MAX_RANGES);
-        let tail = end.and_then(|end| self.ranges.get_mut(at..end)).ok_or(MapError::TooManyEntries)?;
+        let tail = end
+            .and_then(|end| self.ranges.get_mut(at..end))
+            .ok_or(MapError::TooManyEntries)?;
         tail.rotate_right(1);
         if let Some(place) = tail.first_mut() {
             *place = range;
@@ -113,7 +125,10 @@ impl RangeList {
     pub(crate) fn join(&mut self) {
         let mut joined = RangeList::new();
         for range in self.iter() {
-            let last = joined.used.checked_sub(1).and_then(|last| joined.ranges.get_mut(last));
+            let last = joined
+                .used
+                .checked_sub(1)
+                .and_then(|last| joined.ranges.get_mut(last));
             match last {
                 Some(last) if last.end() == range.start() => {
                     *last = GpaRange::from_bounds(last.start(), range.end()).unwrap_or(*last);

@@ -69,12 +69,22 @@ impl Registry {
     /// # Errors
     /// [`OutOfMemory`].
     pub fn new(apic_ids: &[u32]) -> Result<Self, OutOfMemory> {
-        let limit = apic_ids.len().checked_mul(VMSAS_PER_VCPU).ok_or(OutOfMemory)?;
+        let limit = apic_ids
+            .len()
+            .checked_mul(VMSAS_PER_VCPU)
+            .ok_or(OutOfMemory)?;
         let mut cpus = reserved(apic_ids.len())?;
-        cpus.extend(apic_ids.iter().map(|&apic_id| Cpu { apic_id, current: None }));
+        cpus.extend(apic_ids.iter().map(|&apic_id| Cpu {
+            apic_id,
+            current: None,
+        }));
         cpus.sort_unstable_by_key(|cpu: &Cpu| cpu.apic_id);
         cpus.dedup_by_key(|cpu| cpu.apic_id);
-        Ok(Registry { cpus, vcpus: reserved(limit)?, areas: reserved(limit)? })
+        Ok(Registry {
+            cpus,
+            vcpus: reserved(limit)?,
+            areas: reserved(limit)?,
+        })
     }
 
     /// Registers a VMSA; it becomes the current one of its vCPU.
@@ -106,7 +116,11 @@ impl Registry {
         }
         // Both lists were reserved for this many, so `insert` never allocates.
         let limit = self.cpus.len().saturating_mul(VMSAS_PER_VCPU);
-        if self.vcpus.len() >= limit { Err(RegisterError::Full) } else { Ok(()) }
+        if self.vcpus.len() >= limit {
+            Err(RegisterError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Forgets a VMSA and its calling area. Returns what was registered.
@@ -138,7 +152,9 @@ impl Registry {
         self.remove_area(old);
         let at = self.areas.partition_point(|other| *other < area);
         self.areas.insert(at, area);
-        if let Some(current) = self.cpu_mut(vcpu.apic_id).and_then(|cpu| cpu.current.as_mut())
+        if let Some(current) = self
+            .cpu_mut(vcpu.apic_id)
+            .and_then(|cpu| cpu.current.as_mut())
             && current.vmsa == vmsa
         {
             *current = vcpu;
@@ -149,7 +165,9 @@ impl Registry {
     /// The registered VMSA at this address.
     #[must_use]
     pub fn find(&self, vmsa: Gpa) -> Option<Vcpu> {
-        self.position(vmsa).and_then(|at| self.vcpus.get(at)).copied()
+        self.position(vmsa)
+            .and_then(|at| self.vcpus.get(at))
+            .copied()
     }
 
     /// The VMSA that the vCPU with this APIC ID runs: the one registered last.
@@ -175,13 +193,16 @@ impl Registry {
     pub fn covers_vmsa(&self, range: GpaRange) -> bool {
         let from = range.start().page_base(PageSize::Size4K);
         let at = self.vcpus.partition_point(|vcpu| vcpu.vmsa < from);
-        self.vcpus.get(at).is_some_and(|vcpu| vcpu.vmsa < range.end())
+        self.vcpus
+            .get(at)
+            .is_some_and(|vcpu| vcpu.vmsa < range.end())
     }
 
     /// Whether `range` shares a byte with any calling area.
     #[must_use]
     pub fn covers_calling_area(&self, range: GpaRange) -> bool {
-        self.first_area(range).is_some_and(|area| area < range.end())
+        self.first_area(range)
+            .is_some_and(|area| area < range.end())
     }
 
     /// Whether `range`, within one page, shares a byte with the control bytes of
@@ -189,8 +210,7 @@ impl Registry {
     #[must_use]
     pub fn covers_control_bytes(&self, range: GpaRange) -> bool {
         self.first_area(range).is_some_and(|area| {
-            area < range.end()
-                && range.start().get() < area.get().saturating_add(CONTROL_BYTES)
+            area < range.end() && range.start().get() < area.get().saturating_add(CONTROL_BYTES)
         })
     }
 
@@ -207,16 +227,24 @@ impl Registry {
     }
 
     fn position(&self, vmsa: Gpa) -> Option<usize> {
-        self.vcpus.binary_search_by_key(&vmsa, |vcpu| vcpu.vmsa).ok()
+        self.vcpus
+            .binary_search_by_key(&vmsa, |vcpu| vcpu.vmsa)
+            .ok()
     }
 
     fn cpu(&self, apic_id: u32) -> Option<&Cpu> {
-        let at = self.cpus.binary_search_by_key(&apic_id, |cpu| cpu.apic_id).ok()?;
+        let at = self
+            .cpus
+            .binary_search_by_key(&apic_id, |cpu| cpu.apic_id)
+            .ok()?;
         self.cpus.get(at)
     }
 
     fn cpu_mut(&mut self, apic_id: u32) -> Option<&mut Cpu> {
-        let at = self.cpus.binary_search_by_key(&apic_id, |cpu| cpu.apic_id).ok()?;
+        let at = self
+            .cpus
+            .binary_search_by_key(&apic_id, |cpu| cpu.apic_id)
+            .ok()?;
         self.cpus.get_mut(at)
     }
 }

@@ -12,7 +12,11 @@ fn entry(start: u64, len: u64) -> MemoryMapEntry {
 }
 
 fn reserved(start: u64, len: u64) -> MemoryMapEntry {
-    MemoryMapEntry::new(start / PAGE_4K, len / PAGE_4K, MemoryMapType::PLATFORM_RESERVED)
+    MemoryMapEntry::new(
+        start / PAGE_4K,
+        len / PAGE_4K,
+        MemoryMapType::PLATFORM_RESERVED,
+    )
 }
 
 fn range(start: u64, len: u64) -> GpaRange {
@@ -20,7 +24,10 @@ fn range(start: u64, len: u64) -> GpaRange {
 }
 
 fn image() -> ImageRanges {
-    ImageRanges { firmware: range(0x200_0000, 0xa0_0000), window: range(0xffc0_0000, 0x40_0000) }
+    ImageRanges {
+        firmware: range(0x200_0000, 0xa0_0000),
+        window: range(0xffc0_0000, 0x40_0000),
+    }
 }
 
 fn guest_map(entries: &[MemoryMapEntry]) -> Result<GuestMemoryMap, MapError> {
@@ -29,8 +36,12 @@ fn guest_map(entries: &[MemoryMapEntry]) -> Result<GuestMemoryMap, MapError> {
 
 #[test]
 fn the_map_that_qemu_gives_is_accepted() {
-    let map = guest_map(&[entry(0, 2 * GIB), entry(4 * GIB, 6 * GIB), reserved(0xfd_0000_0000, 3 * GIB)])
-        .unwrap();
+    let map = guest_map(&[
+        entry(0, 2 * GIB),
+        entry(4 * GIB, 6 * GIB),
+        reserved(0xfd_0000_0000, 3 * GIB),
+    ])
+    .unwrap();
     assert_eq!(map.total(), 8 * GIB - 0xa0_0000);
     let guest = map.for_guest().unwrap();
     assert_eq!(guest[0], entry(0, 0x200_0000));
@@ -41,7 +52,11 @@ fn the_map_that_qemu_gives_is_accepted() {
 
 #[test]
 fn neighbours_are_joined_and_order_does_not_matter() {
-    let map = guest_map(&[entry(GIB, GIB), entry(0, 0x10_0000), entry(0x10_0000, GIB - 0x10_0000)]);
+    let map = guest_map(&[
+        entry(GIB, GIB),
+        entry(0, 0x10_0000),
+        entry(0x10_0000, GIB - 0x10_0000),
+    ]);
     assert_eq!(map, guest_map(&[entry(0, 2 * GIB)]));
 }
 
@@ -53,9 +68,18 @@ fn the_list_ends_at_the_first_entry_without_pages() {
 
 #[test]
 fn threat_04_a_map_that_overlaps_itself_is_refused() {
-    assert_eq!(parse_ram(&[entry(0, GIB), entry(GIB - PAGE_4K, GIB)], LIMIT), Err(MapError::Overlap));
-    assert_eq!(parse_ram(&[entry(0, GIB), reserved(0x1000, 0x1000)], LIMIT), Err(MapError::Overlap));
-    assert_eq!(parse_ram(&[reserved(0, GIB), entry(0, GIB)], LIMIT), Err(MapError::Overlap));
+    assert_eq!(
+        parse_ram(&[entry(0, GIB), entry(GIB - PAGE_4K, GIB)], LIMIT),
+        Err(MapError::Overlap)
+    );
+    assert_eq!(
+        parse_ram(&[entry(0, GIB), reserved(0x1000, 0x1000)], LIMIT),
+        Err(MapError::Overlap)
+    );
+    assert_eq!(
+        parse_ram(&[reserved(0, GIB), entry(0, GIB)], LIMIT),
+        Err(MapError::Overlap)
+    );
 }
 
 #[test]
@@ -70,7 +94,11 @@ fn threat_04_a_map_that_wraps_or_reaches_too_high_is_refused() {
         (0, LIMIT / PAGE_4K + 1),
     ] {
         let entry = MemoryMapEntry::new(first, pages, MemoryMapType::MEMORY);
-        assert_eq!(parse_ram(&[entry], LIMIT), Err(MapError::OutOfBounds), "{first:#x} {pages:#x}");
+        assert_eq!(
+            parse_ram(&[entry], LIMIT),
+            Err(MapError::OutOfBounds),
+            "{first:#x} {pages:#x}"
+        );
     }
 }
 
@@ -89,25 +117,40 @@ fn threat_04_a_map_without_the_firmware_is_refused() {
 #[test]
 fn threat_04_a_map_that_covers_the_image_is_refused() {
     assert_eq!(guest_map(&[entry(0, 4 * GIB)]), Err(MapError::CoversImage));
-    assert_eq!(guest_map(&[entry(0, GIB), entry(0xffff_f000, PAGE_4K)]), Err(MapError::CoversImage));
+    assert_eq!(
+        guest_map(&[entry(0, GIB), entry(0xffff_f000, PAGE_4K)]),
+        Err(MapError::CoversImage)
+    );
     let vmsa = entry(Vmsa::LAUNCH_GPA, PAGE_4K);
-    assert_eq!(guest_map(&[entry(0, GIB), vmsa]), Err(MapError::CoversImage));
+    assert_eq!(
+        guest_map(&[entry(0, GIB), vmsa]),
+        Err(MapError::CoversImage)
+    );
 }
 
 #[test]
 fn a_map_without_memory_is_refused() {
     assert_eq!(parse_ram(&[], LIMIT), Err(MapError::NoMemory));
-    assert_eq!(parse_ram(&[reserved(0, GIB)], LIMIT), Err(MapError::NoMemory));
+    assert_eq!(
+        parse_ram(&[reserved(0, GIB)], LIMIT),
+        Err(MapError::NoMemory)
+    );
 }
 
 #[test]
 fn a_map_too_long_for_the_guest_firmware_is_refused() {
-    let mut entries: Vec<_> = (1..8).map(|n| entry(n * GIB, GIB / 2)).filter(|e| e.first_page.get() != 3 * GIB / PAGE_4K).collect();
+    let mut entries: Vec<_> = (1..8)
+        .map(|n| entry(n * GIB, GIB / 2))
+        .filter(|e| e.first_page.get() != 3 * GIB / PAGE_4K)
+        .collect();
     entries.insert(0, entry(0, GIB / 2));
     // Seven ranges, and the firmware's hole makes eight of them.
     assert!(guest_map(&entries).unwrap().for_guest().is_ok());
     entries.push(entry(9 * GIB, GIB));
-    assert_eq!(guest_map(&entries).unwrap().for_guest(), Err(MapError::TooFragmented));
+    assert_eq!(
+        guest_map(&entries).unwrap().for_guest(),
+        Err(MapError::TooFragmented)
+    );
 }
 
 #[test]

@@ -53,8 +53,10 @@ fn the_map_costs_at_most_a_16384th_of_ram_and_its_top_level() {
 fn boot_touches_the_same_frames_whatever_the_size_of_ram() {
     let touched = |ram_ranges: &[(u64, u64)]| {
         let mut map = map_of(ram_ranges);
-        map.adopt(range(WINDOW, 0x40_0000), PageSize::Size2M).unwrap();
-        map.adopt(range(0x80_0000, 0x3_0000), PageSize::Size4K).unwrap();
+        map.adopt(range(WINDOW, 0x40_0000), PageSize::Size2M)
+            .unwrap();
+        map.adopt(range(0x80_0000, 0x3_0000), PageSize::Size4K)
+            .unwrap();
         map.storage.touched()
     };
     let little = touched(&[(0, 512 << 20)]);
@@ -96,7 +98,10 @@ fn ranges_that_share_a_region_share_its_state() {
     let mut map = map_of(&[(0, 0x30_0000), (0x38_0000, 0x100_0000)]);
     map.mark_valid(large(0x20_0000)).unwrap();
     assert_eq!(map.state(small(0x3f_f000)), Some(PageState::Valid));
-    assert_eq!(map.mark_valid(small(0x3f_f000)), Err(MapRefusal::AlreadyValid));
+    assert_eq!(
+        map.mark_valid(small(0x3f_f000)),
+        Err(MapRefusal::AlreadyValid)
+    );
 }
 
 #[test]
@@ -105,10 +110,19 @@ fn a_large_page_is_split_when_a_part_goes() {
     map.mark_valid(large(PAGE_2M)).unwrap();
     map.mark_invalid(small(PAGE_2M + 5 * PAGE_4K)).unwrap();
     assert_eq!(map.state(large(PAGE_2M)), Some(PageState::Split));
-    assert_eq!(map.state(small(PAGE_2M + 5 * PAGE_4K)), Some(PageState::Invalid));
-    assert_eq!(map.state(small(PAGE_2M + 6 * PAGE_4K)), Some(PageState::Valid));
+    assert_eq!(
+        map.state(small(PAGE_2M + 5 * PAGE_4K)),
+        Some(PageState::Invalid)
+    );
+    assert_eq!(
+        map.state(small(PAGE_2M + 6 * PAGE_4K)),
+        Some(PageState::Valid)
+    );
     assert_eq!(map.mark_invalid(large(PAGE_2M)), Err(MapRefusal::Split));
-    assert_eq!(map.mark_valid(large(PAGE_2M)), Err(MapRefusal::AlreadyValid));
+    assert_eq!(
+        map.mark_valid(large(PAGE_2M)),
+        Err(MapRefusal::AlreadyValid)
+    );
 }
 
 #[test]
@@ -126,7 +140,10 @@ fn a_region_that_has_lost_all_parts_can_be_one_page_again() {
 fn an_unbacked_map_says_so() {
     let layout = Layout::new(&ram(&[(0, GIB)]), range(WINDOW, 0x40_0000));
     let mut map = PageMap::new(layout, FrameStore::new(0));
-    assert_eq!(map.mark_valid(small(0)), Err(MapRefusal::Storage(MapStorageFault)));
+    assert_eq!(
+        map.mark_valid(small(0)),
+        Err(MapRefusal::Storage(MapStorageFault))
+    );
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +158,16 @@ fn step() -> impl Strategy<Value = Step> {
     let number = prop_oneof![0u64..1536, 4096u64 - 1024..4096 + 512];
     let size = prop_oneof![4 => Just(PageSize::Size4K), 1 => Just(PageSize::Size2M)];
     (any::<bool>(), number, size).prop_map(|(valid, number, size)| {
-        let number = if size == PageSize::Size2M { number / 512 * 512 } else { number % 7 + number / 512 * 512 };
-        if valid { Step::Valid(number, size) } else { Step::Invalid(number, size) }
+        let number = if size == PageSize::Size2M {
+            number / 512 * 512
+        } else {
+            number % 7 + number / 512 * 512
+        };
+        if valid {
+            Step::Valid(number, size)
+        } else {
+            Step::Invalid(number, size)
+        }
     })
 }
 

@@ -14,7 +14,10 @@ pub(crate) struct FrameStore {
 
 impl FrameStore {
     pub(crate) fn new(count: u64) -> Self {
-        FrameStore { count, frames: BTreeMap::new() }
+        FrameStore {
+            count,
+            frames: BTreeMap::new(),
+        }
     }
 
     /// Numbers of the frames that were written.

@@ -1,0 +1,74 @@
+//! Which guest addresses a call may name, and for what.
+//!
+//! An address is acceptable only inside guest memory: not in the firmware's own
+//! range, not a live VMSA, not the control bytes of a calling area, without the
+//! C-bit and below the physical limit. The last two need no test of their own: no
+//! memory-map entry reaches that high.
+
+use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K, PageSize};
+use protocols::svsm::ResultCode;
+
+use crate::guest::Guest;
+use crate::platform::MapStorage;
+
+impl<S: MapStorage> Guest<S> {
+    /// A 4 KiB page that the guest hands over as a whole: a VMSA or a calling
+    /// area. It is aligned, guest memory, validated, and not live.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER when misaligned, otherwise INVALID_ADDRESS.
+    pub fn check_page(&self, gpa: u64) -> Result<GpaPage, ResultCode> {
+        let page =
+            GpaPage::new(Gpa::new(gpa), PageSize::Size4K).ok_or(ResultCode::INVALID_PARAMETER)?;
+        let range = page.range();
+        let usable = self.memory.is_guest(range)
+            && self.pages.is_valid(range)
+            && !self.vcpus.is_live(page.gpa());
+        if usable {
+            Ok(page)
+        } else {
+            Err(ResultCode::INVALID_ADDRESS)
+        }
+    }
+
+    /// A structure of `len` bytes within one 4 KiB page that a call reads or
+    /// writes.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER when it crosses the page's end or is empty, otherwise
+    /// INVALID_ADDRESS.
+    pub fn check_structure(&self, gpa: u64, len: u64) -> Result<GpaRange, ResultCode> {
+        let room = PAGE_4K.saturating_sub(gpa % PAGE_4K);
+        let fits = len != 0 && len <= room;
+        if !fits {
+            return Err(ResultCode::INVALID_PARAMETER);
+        }
+        let range = GpaRange::new(Gpa::new(gpa), len).ok_or(ResultCode::INVALID_ADDRESS)?;
+        let usable = self.memory.is_guest(range)
+            && self.pages.is_valid(range)
+            && !self.vcpus.covers_vmsa(range)
+            && !self.vcpus.covers_control_bytes(range);
+        if usable {
+            Ok(range)
+        } else {
+            Err(ResultCode::INVALID_ADDRESS)
+        }
+    }
+
+    /// A page whose validation the guest may change. It need not be validated.
+    /// Calling areas stay as they are while they are registered.
+    ///
+    /// # Errors
+    /// INVALID_ADDRESS.
+    pub fn check_validatable(&self, page: GpaPage) -> Result<(), ResultCode> {
+        let range = page.range();
+        let usable = self.memory.is_validatable(range)
+            && !self.vcpus.covers_vmsa(range)
+            && !self.vcpus.covers_calling_area(range);
+        if usable {
+            Ok(())
+        } else {
+            Err(ResultCode::INVALID_ADDRESS)
+        }
+    }
+}

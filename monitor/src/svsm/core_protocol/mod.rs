@@ -1,0 +1,48 @@
+//! Protocol 0, the core protocol, version 1. One file for each call.
+
+mod configure_vtom;
+mod create_vcpu;
+mod delete_vcpu;
+mod pvalidate;
+mod query_protocol;
+mod remap_ca;
+
+use protocols::svsm::{CoreCall, ProtocolId, ResultCode};
+
+use super::request::{Arguments, Context, Next};
+use crate::error::CallError;
+use crate::platform::{MapStorage, Platform};
+
+/// The only version there is.
+const VERSION: u32 = 1;
+
+/// The versions of a protocol that are offered, lowest and highest.
+const fn offered(protocol: ProtocolId) -> Option<(u32, u32)> {
+    match protocol {
+        ProtocolId::CORE => Some((VERSION, VERSION)),
+        _ => None,
+    }
+}
+
+/// Serves a call of the core protocol.
+///
+/// DEPOSIT_MEM and WITHDRAW_MEM are unsupported calls here: no result
+/// ever asks a guest for memory, so there is none to give or to take back.
+///
+/// # Errors
+/// The result for the guest, or the end of the virtual machine.
+pub fn call<P: Platform + ?Sized, S: MapStorage>(
+    context: &mut Context<'_, P, S>,
+    call: CoreCall,
+    arguments: &mut Arguments,
+) -> Result<Next, CallError> {
+    match call {
+        CoreCall::REMAP_CA => remap_ca::call(context, arguments),
+        CoreCall::PVALIDATE => pvalidate::call(context, arguments),
+        CoreCall::CREATE_VCPU => create_vcpu::call(context, arguments),
+        CoreCall::DELETE_VCPU => delete_vcpu::call(context, arguments),
+        CoreCall::QUERY_PROTOCOL => Ok(query_protocol::call(arguments)),
+        CoreCall::CONFIGURE_VTOM => configure_vtom::call(arguments),
+        _ => Err(ResultCode::UNSUPPORTED_CALL.into()),
+    }
+}

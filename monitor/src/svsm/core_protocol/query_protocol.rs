@@ -1,0 +1,19 @@
+//! QUERY_PROTOCOL: RCX = protocol << 32 | version → RCX = highest << 32 | lowest
+//! version, or 0 when that protocol is not offered in that version.
+
+use protocols::svsm::ProtocolQuery;
+
+use super::offered;
+use crate::svsm::request::{Arguments, Next};
+
+/// Always a success.
+pub(super) fn call(arguments: &mut Arguments) -> Next {
+    let query = ProtocolQuery::from_rcx(arguments.rcx);
+    arguments.rcx = match offered(query.protocol) {
+        Some((lowest, highest)) if (lowest..=highest).contains(&query.version) => {
+            ProtocolQuery::answer(highest, lowest)
+        }
+        _ => ProtocolQuery::NOT_OFFERED,
+    };
+    Next::Enter
+}

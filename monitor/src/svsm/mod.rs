@@ -1,0 +1,5 @@
+//! The SVSM protocols (AMD publication 58019): from the guest's exit to the answer.
+
+pub mod address;
+pub mod core_protocol;
+pub mod request;
