@@ -506,3 +506,40 @@ fn vmsa_state(vmsa: &SevVmsa) -> VmsaState {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{plain_image, rampart_image};
+
+    #[test]
+    fn plain_image_in_words() {
+        insta::assert_snapshot!(inspect(&plain_image()).unwrap());
+    }
+
+    #[test]
+    fn rampart_image_in_words() {
+        insta::assert_snapshot!(inspect(&rampart_image()).unwrap());
+    }
+
+    #[test]
+    fn rampart_image_as_json() {
+        let report = inspect(&rampart_image()).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap());
+    }
+
+    #[test]
+    fn pages_are_counted_as_the_secure_processor_sees_them() {
+        let report = inspect(&plain_image()).unwrap();
+        // SEC memory without the parameter page, calling area, hashes; ROM; VMSA.
+        let zero = 9 + 3 + (4 - 1) + 1 + 1;
+        assert_eq!(
+            report.launch_pages,
+            Cost {
+                measured: zero + 2 + 1,
+                zero,
+                unmeasured: 3
+            }
+        );
+    }
+}

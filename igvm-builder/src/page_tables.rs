@@ -28,7 +28,7 @@ pub const MAPPED: u64 = ENTRIES as u64 * LARGE_PAGE;
 /// the processor never writes to the tables.
 pub fn build(base: u64, c_bit: u8, code: Range) -> Vec<u8> {
     let c_bit = 1u64 << c_bit;
-    let table = |index: u64| base + index * PAGE_SIZE | c_bit | PRESENT | WRITABLE | ACCESSED;
+    let table = |index: u64| (base + index * PAGE_SIZE) | c_bit | PRESENT | WRITABLE | ACCESSED;
     let page = PRESENT | WRITABLE | ACCESSED | DIRTY | LARGE;
 
     let mut pml4 = [0; ENTRIES];

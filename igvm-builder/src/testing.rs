@@ -1,5 +1,8 @@
 //! Small inputs for the unit tests.
 
+use protocols::boot::layout::STAGE2_BASE;
+use protocols::snp::SevFeatures;
+
 /// An ELF64 executable in the making.
 pub(crate) struct ElfFile {
     pub(crate) entry: u64,
@@ -124,3 +127,46 @@ pub(crate) const OVMF_IGVM: [[u32; 3]; 4] = [
     [0xC0, 0x10, 0x102],
     [0x81_3000, 0x1000, 0x200],
 ];
+
+/// A small image of a firmware alone.
+pub(crate) fn plain_image() -> Vec<u8> {
+    let firmware = firmware(0x2000, &OVMF_SEV, &OVMF_IGVM);
+    let launch = crate::plain::launch(&firmware, 0x30000, SevFeatures::SNP).unwrap();
+    crate::file::write(&launch).unwrap()
+}
+
+/// A small Rampart image.
+pub(crate) fn rampart_image() -> Vec<u8> {
+    let stage2 = ElfFile {
+        entry: STAGE2_BASE,
+        segments: vec![ElfSegment {
+            address: STAGE2_BASE,
+            data: vec![0x90; 0x1800],
+            memory_size: 0x4000,
+        }],
+    };
+    let launch = crate::rampart::launch(&crate::rampart::Parts {
+        stage2: &stage2.build(),
+        kernel: &ElfFile::single(0x0240_0000, vec![0x42; 0x3000]).build(),
+        firmware: &vec![0xff; 0x1_0000],
+        policy: 0xB_0133,
+        sev_features: SevFeatures::SNP | SevFeatures::RESTRICTED_INJECTION,
+        guest_vmpl: 1,
+        c_bit: 51,
+    });
+    crate::file::write(&launch.unwrap()).unwrap()
+}
+
+/// Makes the checksum of an IGVM file right again after its headers changed.
+pub(crate) fn fix_checksum(file: &mut [u8]) {
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let Some(end) = word(8)
+        .checked_add(word(12))
+        .filter(|end| (24..=file.len()).contains(end))
+    else {
+        return;
+    };
+    file[20..24].fill(0);
+    let checksum = crc32fast::hash(&file[..end]);
+    file[20..24].copy_from_slice(&checksum.to_le_bytes());
+}
