@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::inspect::{PageKind, Run, What};
+use crate::inspect::directives::{PageKind, Run, What};
 use crate::layout::PAGE_SIZE;
 
 /// The pages of a launch.

@@ -3,7 +3,7 @@
 //! An image is described by a small manifest ([`manifest`]). What it loads is
 //! collected page by page in a [`launch::Launch`], which refuses pages that
 //! overlap, and is written as an IGVM file in the order in which QEMU's loader
-//! measures it ([`file`]).
+//! measures it ([`file`]). [`inspect`] says what any IGVM file holds.
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -12,7 +12,6 @@ pub mod cost;
 pub mod elf;
 pub mod file;
 pub mod hex;
-pub mod image_header;
 pub mod inspect;
 pub mod launch;
 pub mod layout;
@@ -22,7 +21,6 @@ pub mod page_tables;
 pub mod plain;
 pub mod rampart;
 pub mod vmsa;
-mod words;
 
 #[cfg(test)]
 mod testing;

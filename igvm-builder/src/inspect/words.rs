@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::image_header::{HeaderReport, PayloadReport};
-use crate::inspect::{PageKind, Policy, Report, Run, VmsaState, What};
+use super::Report;
+use super::directives::{PageKind, Run, What};
+use super::headers::Policy;
+use super::image_header::{HeaderReport, PayloadReport};
+use super::save_area::VmsaState;
 use crate::layout::PAGE_SIZE;
 
 impl Display for Report {
@@ -95,11 +98,12 @@ impl Display for Policy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (major, minor) = self.minimum_abi;
         write!(f, "policy {}: ", self.value)?;
-        if self.allows.is_empty() {
-            write!(f, "nothing allowed")?;
+        let bits = if self.bits.is_empty() {
+            "none set".into()
         } else {
-            write!(f, "{}", self.allows.join(", "))?;
-        }
+            self.bits.join(", ")
+        };
+        write!(f, "{bits}")?;
         write!(f, "; firmware ABI at least {major}.{minor}")
     }
 }

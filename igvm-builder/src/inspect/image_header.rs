@@ -57,22 +57,24 @@ pub fn find(file: &IgvmFile) -> Option<ImageHeader> {
         })
 }
 
-/// The header in a report's form.
-pub fn report(header: &ImageHeader) -> HeaderReport {
-    let payload = |payload: &PackedPayload| PayloadReport {
-        gpa: Hex(payload.gpa),
-        packed: payload.packed,
-        unpacked: payload.unpacked,
-    };
-    HeaderReport {
-        version: header.version,
-        guest_vmpl: header.guest_vmpl,
-        c_bit: header.c_bit,
-        kernel: payload(&header.kernel),
-        firmware: payload(&header.firmware),
-        firmware_gpa: Hex(header.firmware_gpa),
-        sev_features: Hex(header.sev_features),
-        problem: header.check().err().map(|error| format!("{error:?}")),
+impl HeaderReport {
+    /// The header in a report's form.
+    pub fn of(header: &ImageHeader) -> Self {
+        let payload = |payload: &PackedPayload| PayloadReport {
+            gpa: Hex(payload.gpa),
+            packed: payload.packed,
+            unpacked: payload.unpacked,
+        };
+        Self {
+            version: header.version,
+            guest_vmpl: header.guest_vmpl,
+            c_bit: header.c_bit,
+            kernel: payload(&header.kernel),
+            firmware: payload(&header.firmware),
+            firmware_gpa: Hex(header.firmware_gpa),
+            sev_features: Hex(header.sev_features),
+            problem: header.check().err().map(|error| format!("{error:?}")),
+        }
     }
 }
 
