@@ -1,0 +1,46 @@
+# Every target does its own set-up and builds what it needs. ARGS goes to the
+# script behind it: make run ARGS="--mem 4G --no-svsm", make smoke ARGS="--plain".
+ARGS ?=
+
+.PHONY: help setup build image images machine run smoke test lint doc bench soak clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+setup: ## get the tools, the Rust target and the guest's parts
+	@scripts/setup $(ARGS)
+
+build: setup ## build the emulated machine and all images
+	@scripts/build
+
+image: setup ## build the images alone
+	@scripts/build images
+
+images: image ## the same
+
+machine: setup ## build the emulated machine alone
+	@scripts/build machine
+
+run: build ## start a guest, with its console here
+	@scripts/launch $(ARGS)
+
+smoke: build ## the same boot without a person: checks what the guest says
+	@scripts/smoke $(ARGS)
+
+test: ## everything that CI runs
+	@scripts/test $(ARGS)
+
+lint: ## formatting, clippy, shellcheck and documentation
+	@scripts/test lint
+
+doc: setup ## the crates' documentation, in target/doc
+	@cargo doc --locked --no-deps
+
+bench: build ## boot times against plain QEMU, and the counters
+	@scripts/bench $(ARGS)
+
+soak: build ## boot over and over until one fails
+	@scripts/soak $(ARGS)
+
+clean: ## remove what was built; the downloads in .cache stay
+	@cargo clean
