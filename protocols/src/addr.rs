@@ -279,7 +279,7 @@ impl GpaRange {
     /// The pages of an aligned range, each as large as alignment and length
     /// allow but at most `largest`. Bytes before the first and behind the last
     /// 4 KiB boundary are in no page.
-    pub fn pages(self, largest: PageSize) -> impl Iterator<Item = GpaPage> {
+    pub fn pages(self, largest: PageSize) -> impl Iterator<Item = GpaPage> + Clone {
         let mut next = self.start.0.checked_next_multiple_of(PAGE_4K);
         let end = self.end().0;
         core::iter::from_fn(move || {

@@ -1,0 +1,14 @@
+//! The processor: entry, descriptors, exceptions, its instructions, and what belongs to one CPU.
+//!
+//! All `unsafe` of the kernel is here and in [`crate::mm`].
+
+pub(crate) mod cpu;
+pub(crate) mod descriptors;
+mod entry;
+pub(crate) mod exceptions;
+pub(crate) mod instructions;
+pub(crate) mod percpu;
+mod stacks;
+pub(crate) mod vmgexit;
+
+pub(crate) use stacks::guard_pages;

@@ -1,0 +1,56 @@
+//! The end of the virtual machine: a line in the log where that is possible, then the termination
+//! request, for ever.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use monitor::fatal::Fatal;
+use protocols::ghcb::termination::{RampartReason, Termination, describe};
+
+use crate::arch::{percpu, vmgexit};
+use crate::console::log;
+
+/// Set when the end has begun, so that a fault on the way ends at once.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the machine.
+pub(crate) fn end(fatal: Fatal) -> ! {
+    let termination = match fatal {
+        Fatal::Rampart(reason, _) => reason.termination(),
+        Fatal::UnsupportedFeatures(_) => Termination::SNP_UNSUPPORTED,
+    };
+    if may_speak() {
+        match fatal {
+            Fatal::Rampart(reason, 0) => log!("terminating: {reason} (code {:#04x})", reason.code()),
+            Fatal::Rampart(reason, detail) => {
+                log!("terminating: {reason} (code {:#04x}, detail {detail:#x})", reason.code());
+            }
+            Fatal::UnsupportedFeatures(mask) => {
+                log!("terminating: {} (mask {mask:#x})", describe(termination));
+            }
+        }
+    }
+    vmgexit::terminate(termination.msr().0)
+}
+
+/// Ends the machine without a word: the GHCB page is in use.
+pub(crate) fn end_silently(reason: RampartReason) -> ! {
+    vmgexit::terminate(reason.termination().msr().0)
+}
+
+/// Whether a last line can be printed: the GHCB page is there and free, and this is the first end.
+pub(crate) fn may_speak() -> bool {
+    let free = percpu::this().ghcb.get().is_some_and(|page| page.try_lock().is_some());
+    !ENDING.swap(true, Ordering::Relaxed) && free
+}
+
+/// Every panic is a bug of the firmware: input never causes one.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    if may_speak() {
+        match info.location() {
+            Some(at) => log!("panic at {}:{}: {}", at.file(), at.line(), info.message()),
+            None => log!("panic: {}", info.message()),
+        }
+    }
+    end_silently(RampartReason::Panic)
+}

@@ -1,0 +1,119 @@
+//! The memory of the validated-page map: reserved behind the kernel area in proportion to the RAM,
+//! brought up in pieces of 2 MiB when first written, so that boot costs the same for any RAM.
+
+use alloc::vec::Vec;
+use core::ptr;
+
+use monitor::platform::{MapFrame, MapStorage, MapStorageFault, PvalidateOutcome, Rmp, RmpadjustFail};
+use monitor::psc;
+use monitor::validate::claim;
+use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K, PAGES_PER_2M};
+use protocols::snp::{Rights, Vmpl};
+
+use super::layout::OWN_BASE;
+use super::raw;
+use super::space::KernelSpace;
+use crate::arch::instructions;
+use crate::ghcb::Transport;
+use crate::platform::outcome;
+
+/// The map's memory: frames `0..512 * pieces.len()`.
+#[derive(Debug)]
+pub(crate) struct MapMemory {
+    base: u64,
+    /// Which pieces have been brought up.
+    pieces: Vec<bool>,
+    space: KernelSpace,
+    touch: bool,
+}
+
+impl MapMemory {
+    /// The memory `[range)`, whose bounds are multiples of 2 MiB and which nothing else uses.
+    /// `touch` says whether validated pages need a touch (threat 11).
+    ///
+    /// # Errors
+    /// When there is no memory for the list of pieces.
+    pub(crate) fn new(range: GpaRange, space: KernelSpace, touch: bool) -> Result<Self, MapStorageFault> {
+        let count = usize::try_from(range.len() / PAGE_2M).map_err(|_| MapStorageFault)?;
+        let mut pieces = Vec::new();
+        pieces.try_reserve_exact(count).map_err(|_| MapStorageFault)?;
+        pieces.resize(count, false);
+        Ok(Self { base: range.start().get(), pieces, space, touch })
+    }
+
+    /// The frame's address, if its piece has been brought up.
+    fn address(&self, index: u64) -> Option<usize> {
+        let piece = usize::try_from(index / PAGES_PER_2M).ok()?;
+        if !*self.pieces.get(piece)? {
+            return None;
+        }
+        // The piece exists, so the sum lies inside the reserved range.
+        Some((OWN_BASE + self.base + index * PAGE_4K) as usize)
+    }
+
+    /// Page-state change, PVALIDATE, touch, zero.
+    fn bring_up(&mut self, piece: usize) -> Result<(), MapStorageFault> {
+        let offset = PAGE_2M.checked_mul(piece as u64).ok_or(MapStorageFault)?;
+        let gpa = Gpa::new(self.base).checked_add(offset).ok_or(MapStorageFault)?;
+        let page = GpaPage::new_2m(gpa).ok_or(MapStorageFault)?;
+        let va = self.space.map_own_piece(gpa.get()).map_err(|_| MapStorageFault)?;
+        psc::make_private(&mut Transport, page.range()).map_err(|_| MapStorageFault)?;
+        claim(&mut OwnPages, page).map_err(|_| MapStorageFault)?;
+        let base: *mut u8 = ptr::with_exposed_provenance_mut(va as usize);
+        // SAFETY: the piece is mapped, private and validated, and no reference to it exists yet.
+        unsafe {
+            if self.touch {
+                for at in (0..PAGE_2M as usize).step_by(PAGE_4K as usize) {
+                    raw::touch(base.wrapping_add(at));
+                    raw::touch(base.wrapping_add(at + PAGE_4K as usize - 1));
+                }
+            }
+            raw::zero(base, PAGE_2M as usize);
+        }
+        Ok(())
+    }
+}
+
+impl MapStorage for MapMemory {
+    fn frame(&self, index: u64) -> Option<&MapFrame> {
+        let address = self.address(index)?;
+        // SAFETY: the frame is own, private, initialised memory that only this value hands out,
+        // for as long as it is borrowed itself; 4 KiB aligned; any bits are a `MapFrame`.
+        Some(unsafe { &*ptr::with_exposed_provenance::<MapFrame>(address) })
+    }
+
+    fn frame_mut(&mut self, index: u64) -> Result<&mut MapFrame, MapStorageFault> {
+        let piece = usize::try_from(index / PAGES_PER_2M).map_err(|_| MapStorageFault)?;
+        if !*self.pieces.get(piece).ok_or(MapStorageFault)? {
+            self.bring_up(piece)?;
+            *self.pieces.get_mut(piece).ok_or(MapStorageFault)? = true;
+        }
+        let address = self.address(index).ok_or(MapStorageFault)?;
+        // SAFETY: as in `frame`, and the borrow is exclusive.
+        Ok(unsafe { &mut *ptr::with_exposed_provenance_mut::<MapFrame>(address) })
+    }
+}
+
+/// The firmware's own pages, for [`claim`]: they are not in the guest window.
+struct OwnPages;
+
+impl Rmp for OwnPages {
+    fn pvalidate(&mut self, page: GpaPage, validate: bool) -> PvalidateOutcome {
+        let va = OWN_BASE.wrapping_add(page.gpa().get());
+        let huge = page.bytes() == PAGE_2M;
+        // SAFETY: only `bring_up` has a value of this type; it names a mapped piece of the map's
+        // reserved memory that nothing uses yet.
+        outcome(unsafe { instructions::pvalidate(va, huge, validate) })
+    }
+
+    /// No lower level ever gets a right to the firmware's own pages.
+    fn rmpadjust(
+        &mut self,
+        _page: GpaPage,
+        _target: Vmpl,
+        _rights: Rights,
+        _vmsa: bool,
+    ) -> Result<(), RmpadjustFail> {
+        Err(RmpadjustFail::Fault)
+    }
+}

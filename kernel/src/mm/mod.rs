@@ -1,0 +1,21 @@
+//! The kernel's memory: its page tables, its heap, and the windows to everything else.
+//!
+//! All `unsafe` of the kernel is here and in [`crate::arch`].
+
+pub(crate) mod layout;
+pub(crate) mod paging;
+
+#[cfg(target_os = "none")]
+pub(crate) mod ghcb_page;
+#[cfg(target_os = "none")]
+pub(crate) mod hand_off;
+#[cfg(target_os = "none")]
+pub(crate) mod heap;
+#[cfg(target_os = "none")]
+pub(crate) mod map_memory;
+#[cfg(target_os = "none")]
+mod raw;
+#[cfg(target_os = "none")]
+pub(crate) mod space;
+#[cfg(target_os = "none")]
+pub(crate) mod window;

@@ -1,0 +1,116 @@
+//! The kernel's address space after the hand-off: stage2's tables, taken over and extended.
+
+use protocols::addr::{Gpa, GpaPage, GpaRange};
+
+use super::layout::{OWN_BASE, PAGE_2M, PAGE_4K};
+use super::paging::{Access, FrameSource, PageTables, PagingError, Sharing, Size};
+use super::window::GuestWindow;
+use super::{heap, raw};
+use crate::arch::{cpu, guard_pages};
+
+/// Frames kept for page tables: enough for windows of tens of TiB and map memory of a TiB of RAM.
+const TABLE_FRAMES: u64 = 96;
+
+/// Free frames at the start of the memory that stage2 left over.
+#[derive(Debug)]
+struct Frames {
+    next: u64,
+    end: u64,
+}
+
+impl FrameSource for Frames {
+    fn take_zeroed(&mut self) -> Option<u64> {
+        let frame = self.next;
+        if frame >= self.end {
+            return None;
+        }
+        self.next = frame.checked_add(PAGE_4K)?;
+        // SAFETY: the frame is own memory, mapped at OWN_BASE, and was handed to nobody yet.
+        unsafe {
+            raw::zero(
+                core::ptr::with_exposed_provenance_mut((OWN_BASE + frame) as usize),
+                PAGE_4K as usize,
+            );
+        }
+        Some(frame)
+    }
+}
+
+/// The page tables in use, and the frames to extend them with. One value exists.
+#[derive(Debug)]
+pub(crate) struct KernelSpace {
+    tables: PageTables,
+    frames: Frames,
+}
+
+impl KernelSpace {
+    /// Takes over the tables that stage2 built and gives the heap its memory: `free` without the
+    /// frames for tables. Drops stage2's identity mapping and the guard pages of the stacks.
+    ///
+    /// # Errors
+    /// [`PagingError::OutOfFrames`] when `free` is too small.
+    ///
+    /// # Safety
+    /// Called once, with the root of the current tables, which stage2 built, and with `free` as its
+    /// hand-off says: 4 KiB aligned own memory, mapped at [`OWN_BASE`], used by nothing. `c_bit` is the C-bit's mask.
+    pub(crate) unsafe fn take_over(root: u64, free: GpaRange, c_bit: u64) -> Result<Self, PagingError> {
+        let start = free.start().get();
+        let heap_start =
+            start.checked_add(TABLE_FRAMES * PAGE_4K).ok_or(PagingError::OutOfFrames)?;
+        let heap_size = free.end().get().checked_sub(heap_start).ok_or(PagingError::OutOfFrames)?;
+        // SAFETY: these are the current tables; stage2 put them into own memory, which is mapped
+        // at OWN_BASE, and stage2 is gone.
+        let mut tables = unsafe { PageTables::new(root, OWN_BASE, c_bit) };
+        tables.drop_slot(0);
+        for guard in guard_pages() {
+            tables.unmap(guard, Size::Page4K)?;
+        }
+        cpu::flush_all();
+        // SAFETY: the rest of `free` is own memory that nothing uses.
+        unsafe { heap::init(OWN_BASE + heap_start, heap_size) };
+        Ok(Self { tables, frames: Frames { next: start, end: heap_start } })
+    }
+
+    /// Maps the guest window; see [`GuestWindow`].
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(crate) fn map_guest(&mut self, top: u64, hole: GpaRange) -> Result<GuestWindow, PagingError> {
+        GuestWindow::map(top, hole, &mut self.tables, &mut self.frames)
+    }
+
+    /// A zeroed frame of own memory that the guest window shows too, for a VMSA of VMPL0's making.
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(crate) fn vmsa_frame(&mut self, window: &mut GuestWindow) -> Result<GpaPage, PagingError> {
+        // Frames come from the kernel area behind its image, so only the first of a 2 MiB piece
+        // could be aligned to that; a VMSA there is an erratum of some parts (threat 41).
+        loop {
+            let gpa = self.frames.take_zeroed().ok_or(PagingError::OutOfFrames)?;
+            let page = GpaPage::new_4k(Gpa::new(gpa)).ok_or(PagingError::BadAddress)?;
+            if !gpa.is_multiple_of(PAGE_2M) {
+                window.show_frame(page, &mut self.tables, &mut self.frames)?;
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Maps 2 MiB of own memory that is not validated yet; its address is [`OWN_BASE`] + `gpa`.
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(super) fn map_own_piece(&mut self, gpa: u64) -> Result<u64, PagingError> {
+        debug_assert!(gpa.is_multiple_of(PAGE_2M));
+        let va = OWN_BASE.checked_add(gpa).ok_or(PagingError::BadAddress)?;
+        self.tables.map(
+            va,
+            gpa,
+            Size::Page2M,
+            Access::Write,
+            Sharing::Private,
+            &mut self.frames,
+        )?;
+        Ok(va)
+    }
+}

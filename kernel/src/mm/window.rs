@@ -1,0 +1,172 @@
+//! The guest window: all guest physical memory but the firmware's own range, private (C = 1) and
+//! never executable. Only copies go through it, no reference ever comes out of it.
+//!
+//! Linear, so that a request costs no mapping and no TLB flush. 1 GiB pages keep its tables
+//! independent of the size of the RAM but for one PDPT per 512 GiB.
+
+use protocols::addr::{Gpa, GpaPage, GpaRange, PageSize};
+
+use super::layout::{PAGE_1G, PAGE_2M, PAGE_4K, WINDOW_BASE, WINDOW_SIZE};
+use super::paging::{Access, FrameSource, PageTables, PagingError, Sharing, Size};
+use super::raw;
+use crate::arch::instructions::{self, PvalidateRaw};
+
+/// The window, once it is mapped. The only way to guest memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuestWindow {
+    /// One above the highest address that is mapped.
+    top: u64,
+    /// Left out of the window: the firmware's range.
+    hole: GpaRange,
+    /// The one page in the hole that is shown: the VMSA that VMPL0 makes for the guest's start.
+    frame: GpaRange,
+}
+
+impl GuestWindow {
+    /// Maps guest memory up to `top` (rounded up to 1 GiB) without `hole`, whose bounds are
+    /// multiples of 2 MiB.
+    ///
+    /// # Errors
+    /// [`PagingError::BadAddress`] for a `top` above [`WINDOW_SIZE`], and out of frames.
+    pub(super) fn map(
+        top: u64,
+        hole: GpaRange,
+        tables: &mut PageTables,
+        frames: &mut dyn FrameSource,
+    ) -> Result<Self, PagingError> {
+        let top = top.checked_next_multiple_of(PAGE_1G).ok_or(PagingError::BadAddress)?;
+        if top > WINDOW_SIZE {
+            return Err(PagingError::BadAddress);
+        }
+        for base in (0..top).step_by(PAGE_1G as usize) {
+            if !intersects(hole, base, PAGE_1G) {
+                map_one(base, Size::Page1G, tables, frames)?;
+                continue;
+            }
+            for base in (base..base + PAGE_1G).step_by(PAGE_2M as usize) {
+                if !intersects(hole, base, PAGE_2M) {
+                    map_one(base, Size::Page2M, tables, frames)?;
+                }
+            }
+        }
+        Ok(Self { top, hole, frame: GpaRange::default() })
+    }
+
+    /// The window's address of `[gpa, gpa + len)`, `None` when any of it is not mapped.
+    fn pointer(&self, gpa: Gpa, len: usize) -> Option<*mut u8> {
+        let range = GpaRange::new(gpa, len as u64)?;
+        let hidden = self.hole.overlaps(range) && !self.frame.contains_range(range);
+        if hidden || range.end().get() > self.top {
+            return None;
+        }
+        Some(core::ptr::with_exposed_provenance_mut((WINDOW_BASE + gpa.get()) as usize))
+    }
+
+    /// Shows one page of the hole.
+    ///
+    /// # Errors
+    /// [`PagingError`]; also for a second one.
+    pub(super) fn show_frame(
+        &mut self,
+        page: GpaPage,
+        tables: &mut PageTables,
+        frames: &mut dyn FrameSource,
+    ) -> Result<(), PagingError> {
+        if !self.frame.is_empty() || !self.hole.contains_range(page.range()) {
+            return Err(PagingError::Occupied);
+        }
+        map_one(page.gpa().get(), Size::Page4K, tables, frames)?;
+        self.frame = page.range();
+        Ok(())
+    }
+
+    /// Copies `to.len()` bytes out of guest memory, each byte read once; `None` outside the window.
+    #[must_use]
+    pub(crate) fn read(&self, gpa: Gpa, to: &mut [u8]) -> Option<()> {
+        let from = self.pointer(gpa, to.len())?;
+        // SAFETY: the range is mapped by the window, which no Rust reference points into; `to` is
+        // the caller's own.
+        unsafe { raw::copy(to.as_mut_ptr(), from, to.len()) };
+        Some(())
+    }
+
+    /// Copies `from` to guest memory, each byte written once; `None` outside the window.
+    #[must_use]
+    pub(crate) fn write(&self, gpa: Gpa, from: &[u8]) -> Option<()> {
+        let to = self.pointer(gpa, from.len())?;
+        // SAFETY: as in `read`.
+        unsafe { raw::copy(to, from.as_ptr(), from.len()) };
+        Some(())
+    }
+
+    /// Fills a page with zeros; `None` outside the window.
+    #[must_use]
+    pub(crate) fn zero(&self, page: GpaPage) -> Option<()> {
+        let len = page.bytes() as usize;
+        let to = self.pointer(page.gpa(), len)?;
+        // SAFETY: as in `read`; a page is a multiple of 8 bytes.
+        unsafe { raw::zero(to, len) };
+        Some(())
+    }
+
+    /// Atomic exchange of one byte; `None` outside the window.
+    #[must_use]
+    pub(crate) fn exchange(&self, gpa: Gpa, new: u8) -> Option<u8> {
+        let at = self.pointer(gpa, 1)?;
+        // SAFETY: as in `read`.
+        Some(unsafe { raw::exchange(at, new) })
+    }
+
+    /// Atomically makes the byte (byte AND `keep`) OR `set`; returns what was there.
+    #[must_use]
+    pub(crate) fn modify(&self, gpa: Gpa, keep: u8, set: u8) -> Option<u8> {
+        let at = self.pointer(gpa, 1)?;
+        // SAFETY: as in `read`.
+        Some(unsafe { raw::modify(at, keep, set) })
+    }
+
+    /// Reads the first and the last byte of each 4 KiB of the page (CVE-2025-38560).
+    #[must_use]
+    pub(crate) fn touch(&self, page: GpaPage) -> Option<()> {
+        let len = page.bytes() as usize;
+        let base = self.pointer(page.gpa(), len)?;
+        for offset in (0..len).step_by(PAGE_4K as usize) {
+            // SAFETY: as in `read`; both bytes are inside the page.
+            unsafe {
+                raw::touch(base.wrapping_add(offset));
+                raw::touch(base.wrapping_add(offset + PAGE_4K as usize - 1));
+            }
+        }
+        Some(())
+    }
+
+    /// PVALIDATE of a page of guest memory; `None` outside the window.
+    pub(crate) fn pvalidate(&self, page: GpaPage, validate: bool) -> Option<PvalidateRaw> {
+        let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
+        let huge = page.size() == PageSize::Size2M;
+        // SAFETY: the page is guest memory: nothing of the firmware lies in the window, and its
+        // contents are read by copy only.
+        Some(unsafe { instructions::pvalidate(va, huge, validate) })
+    }
+
+    /// RMPADJUST of a page of guest memory; `None` outside the window.
+    pub(crate) fn rmpadjust(&self, page: GpaPage, rdx: u64) -> Option<u32> {
+        let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
+        let huge = page.size() == PageSize::Size2M;
+        // SAFETY: as in `pvalidate`: no right on the firmware's own memory can be given away here.
+        Some(unsafe { instructions::rmpadjust(va, huge, rdx) })
+    }
+}
+
+fn intersects(hole: GpaRange, base: u64, len: u64) -> bool {
+    GpaRange::new(Gpa::new(base), len).is_none_or(|range| range.overlaps(hole))
+}
+
+fn map_one(
+    base: u64,
+    size: Size,
+    tables: &mut PageTables,
+    frames: &mut dyn FrameSource,
+) -> Result<(), PagingError> {
+    tables.map(WINDOW_BASE + base, base, size, Access::Write, Sharing::Private, frames)
+}

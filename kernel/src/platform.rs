@@ -1,0 +1,127 @@
+//! The monitor's platform on this processor: its traits, done by instruction.
+//!
+//! Nothing is decided here. Guest pages are reached by the guest window only, the host by the
+//! CPU's GHCB only.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use monitor::platform::{
+    AccessFault, GuestMemory, Host, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
+};
+use protocols::addr::{Gpa, GpaPage};
+use protocols::ghcb::Ghcb;
+use protocols::snp::{Rights, RmpAttributes, RmpResult, Vmpl};
+
+use crate::arch::instructions::PvalidateRaw;
+use crate::arch::cpu;
+use crate::ghcb;
+use crate::mm::window::GuestWindow;
+
+/// How often the firmware has used PVALIDATE, for the log.
+static PVALIDATES: AtomicU32 = AtomicU32::new(0);
+
+/// PVALIDATEs so far, stage2's included.
+pub(crate) fn pvalidates() -> u32 {
+    PVALIDATES.load(Ordering::Relaxed)
+}
+
+/// Adds to the count of PVALIDATEs.
+pub(crate) fn count_pvalidates(count: u32) {
+    PVALIDATES.fetch_add(count, Ordering::Relaxed);
+}
+
+/// What the monitor makes of a PVALIDATE's registers.
+pub(crate) fn outcome(raw: PvalidateRaw) -> PvalidateOutcome {
+    count_pvalidates(1);
+    match (raw.eax, raw.unchanged) {
+        (0, false) => PvalidateOutcome::Changed,
+        (0, true) => PvalidateOutcome::Unchanged,
+        (code, _) => PvalidateOutcome::Fail(RmpResult(code)),
+    }
+}
+
+/// This CPU as the monitor sees it.
+#[derive(Debug)]
+pub(crate) struct KernelPlatform {
+    window: GuestWindow,
+}
+
+impl KernelPlatform {
+    pub(crate) fn new(window: GuestWindow) -> Self {
+        Self { window }
+    }
+}
+
+impl Rmp for KernelPlatform {
+    fn pvalidate(&mut self, page: GpaPage, validate: bool) -> PvalidateOutcome {
+        self.window.pvalidate(page, validate).map_or(PvalidateOutcome::Fault, outcome)
+    }
+
+    fn rmpadjust(
+        &mut self,
+        page: GpaPage,
+        target: Vmpl,
+        rights: Rights,
+        vmsa: bool,
+    ) -> Result<(), RmpadjustFail> {
+        let attributes = RmpAttributes::new(target, rights, vmsa);
+        match self.window.rmpadjust(page, attributes.bits()) {
+            Some(0) => Ok(()),
+            Some(code) => Err(RmpadjustFail::Code(RmpResult(code))),
+            None => Err(RmpadjustFail::Fault),
+        }
+    }
+}
+
+impl GuestMemory for KernelPlatform {
+    fn read(&mut self, gpa: Gpa, to: &mut [u8]) -> Result<(), AccessFault> {
+        self.window.read(gpa, to).ok_or(AccessFault(gpa))
+    }
+
+    fn write(&mut self, gpa: Gpa, from: &[u8]) -> Result<(), AccessFault> {
+        self.window.write(gpa, from).ok_or(AccessFault(gpa))
+    }
+
+    fn zero(&mut self, page: GpaPage) -> Result<(), AccessFault> {
+        self.window.zero(page).ok_or(AccessFault(page.gpa()))
+    }
+
+    fn exchange_byte(&mut self, gpa: Gpa, new: u8) -> Result<u8, AccessFault> {
+        self.window.exchange(gpa, new).ok_or(AccessFault(gpa))
+    }
+
+    fn and_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
+        self.window.modify(gpa, mask, 0).ok_or(AccessFault(gpa))
+    }
+
+    fn or_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
+        self.window.modify(gpa, 0xFF, mask).ok_or(AccessFault(gpa))
+    }
+
+    fn evict(&mut self, page: GpaPage) -> Result<(), AccessFault> {
+        self.window.touch(page).ok_or(AccessFault(page.gpa()))
+    }
+}
+
+impl Host for KernelPlatform {
+    fn msr_request(&mut self, request: u64) -> u64 {
+        ghcb::Transport.msr_request(request)
+    }
+
+    fn page_request(&mut self, ghcb: &mut Ghcb, buffer: usize) {
+        ghcb::Transport.page_request(ghcb, buffer);
+    }
+
+    fn ghcb_gpa(&self) -> Gpa {
+        ghcb::Transport.ghcb_gpa()
+    }
+}
+
+impl VcpuControl for KernelPlatform {
+    /// One vCPU: its own translations are all there are at VMPL0, and entering another level
+    /// loads that level's context, which the VMSA's tagged translations belong to; the flush by
+    /// the host at RMPUPDATE and PVALIDATE (APM 15.36.6) covers the rest.
+    fn flush_all_vcpus(&mut self) {
+        cpu::flush_all();
+    }
+}
