@@ -1,0 +1,119 @@
+//! AP creation and the run-VMPL request: which VMSA a level of a vCPU runs,
+//! and the switch between levels.
+
+use core::mem::offset_of;
+
+use protocols::ghcb::{ExitCode, GhcbField, MalformedReason};
+use protocols::snp::Vmsa;
+use snp_model::types::Spa;
+use snp_model::vmsa as model;
+
+use super::ghcb::GhcbView;
+use super::memory::Memory;
+use crate::machine::Machine;
+use crate::mem::phys;
+use crate::processor::vmsa;
+
+const AP_CREATE_ON_INIT: u16 = 0;
+const AP_CREATE: u16 = 1;
+const AP_DESTROY: u16 = 2;
+
+/// Why a level cannot run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CannotRun {
+    /// There is no such level.
+    NoLevel,
+    /// No VMSA was ever given for it.
+    NoVmsa,
+    /// The page is no VMSA of this guest, or not one that may be entered.
+    Refused,
+}
+
+/// The VMSA page of the secure processor's launch is measured at an address
+/// where no memory is; its system page is kept with the level.
+fn vmsa_page(memory: &Memory, gpa: u64, launch: Option<(u64, u64)>) -> Option<u64> {
+    match launch {
+        Some((at, spa)) if at == gpa => Some(spa),
+        _ => memory.spa(gpa),
+    }
+}
+
+/// Loads a level's VMSA and makes it the one that runs.
+pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
+    let state = machine
+        .vcpu
+        .levels
+        .get(usize::from(level))
+        .ok_or(CannotRun::NoLevel)?;
+    let gpa = state.vmsa.ok_or(CannotRun::NoVmsa)?;
+    let spa = vmsa_page(&machine.memory, gpa, machine.launch_vmsa).ok_or(CannotRun::NoVmsa)?;
+    let efer: u64 = phys::read(spa + offset_of!(Vmsa, efer) as u64);
+    let asid = machine.memory.asid();
+    model::enter(machine.memory.rmp(), asid, Spa(spa), efer).map_err(|_| CannotRun::Refused)?;
+    let vmpl: u8 = phys::read(spa + offset_of!(Vmsa, vmpl) as u64);
+    let loaded = if vmpl == level {
+        vmsa::load(&mut machine.vcpu, spa)
+    } else {
+        Err(vmsa::InvalidVmsa::State)
+    };
+    if loaded.is_err() {
+        model::leave(machine.memory.rmp(), Spa(spa));
+        return Err(CannotRun::Refused);
+    }
+    machine.vcpu.level = level;
+    machine.vcpu.current().sev_features = phys::read(spa + offset_of!(Vmsa, sev_features) as u64);
+    Ok(())
+}
+
+/// Stores the running level with the exit that ends its run.
+fn leave(machine: &mut Machine, code: ExitCode) {
+    let level = machine.vcpu.level;
+    let Some(gpa) = machine.vcpu.levels[usize::from(level & 3)].vmsa else {
+        return;
+    };
+    let Some(spa) = vmsa_page(&machine.memory, gpa, machine.launch_vmsa) else {
+        return;
+    };
+    vmsa::store(&mut machine.vcpu, spa, code.0);
+    model::leave(machine.memory.rmp(), Spa(spa));
+}
+
+/// Switches to `level`. The caller's request is answered when its level is
+/// asked for again; on failure it goes on at once.
+pub(crate) fn run(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
+    let from = machine.vcpu.level;
+    leave(machine, ExitCode::VMGEXIT);
+    match enter(machine, level) {
+        Ok(()) => Ok(()),
+        Err(reason) => {
+            // The caller's own VMSA ran until now, so it can be entered again.
+            if enter(machine, from).is_err() {
+                return Err(CannotRun::Refused);
+            }
+            Err(reason)
+        }
+    }
+}
+
+/// Serves the AP creation exit.
+pub(crate) fn create(machine: &mut Machine, ghcb: &GhcbView) {
+    let (info1, info2) = (
+        ghcb.get(GhcbField::EXIT_INFO1),
+        ghcb.get(GhcbField::EXIT_INFO2),
+    );
+    ghcb.begin_answer();
+    let (Some(info1), Some(vmsa)) = (info1, info2) else {
+        ghcb.malformed(MalformedReason::MISSING_INPUT);
+        return;
+    };
+    let (apic_id, vmpl, operation) = ((info1 >> 32) as u32, (info1 >> 16) & 0xf, info1 as u16);
+    let vcpu = machine.host.apic_ids.iter().position(|&id| id == apic_id);
+    let level = machine.vcpu.levels.get_mut(vmpl as usize);
+    match (operation, vcpu, level) {
+        (AP_CREATE | AP_CREATE_ON_INIT, Some(_), Some(level)) if vmsa % 0x1000 == 0 => {
+            level.vmsa = Some(vmsa);
+        }
+        (AP_DESTROY, Some(_), Some(level)) => level.vmsa = None,
+        _ => ghcb.malformed(MalformedReason::INVALID_INPUT),
+    }
+}

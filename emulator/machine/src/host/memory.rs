@@ -1,0 +1,435 @@
+//! Where the host puts guest memory, in which state, and what the processor's
+//! tables make of it.
+//!
+//! RAM lies at the same address for guest and system, so QEMU's devices can
+//! reach it by DMA. Other guest memory (the firmware's ROM range, VMSAs of the
+//! launch) is backed by frames of the machine.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use protocols::addr::{Gpa, PageSize};
+use protocols::snp::{Rights, Vmpl};
+use snp_model::access::{self, Access, AccessKind, Encryption};
+use snp_model::fault::{AccessFault, NestedFault};
+use snp_model::host::{HostError, RmpUpdate, psmash, rmpupdate, unsmash};
+use snp_model::instruction::Translation;
+use snp_model::rmp::Rmp;
+use snp_model::types::{Asid, Spa};
+
+use crate::mem::heap::Frames;
+use crate::mem::layout::DIRECT_MAP_SIZE;
+use crate::mem::phys;
+use crate::processor::npt::{Half, Npt, Permissions, SIZE_2M, SIZE_4K};
+
+/// What the bytes of a page become when it changes between private and shared:
+/// on silicon, the other key's ciphertext.
+const CIPHERTEXT: u8 = 0xe7;
+
+/// Pages mapped around one that faulted, in 4 KiB.
+const FAULT_AROUND: u64 = 64 * SIZE_4K;
+
+/// The one guest of the machine.
+const GUEST: u32 = 1;
+
+/// A stretch of guest memory outside RAM.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    gpa: u64,
+    len: u64,
+    spa: u64,
+}
+
+/// Why a page-state change did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateError {
+    /// No memory is at that address.
+    NoMemory,
+    /// The RMP refused.
+    Rmp(HostError),
+}
+
+/// Guest memory.
+pub(crate) struct Memory {
+    ram: Vec<(u64, u64)>,
+    windows: Vec<Window>,
+    /// Pages that a scenario put elsewhere: page frame numbers.
+    moved: BTreeMap<u64, u64>,
+    rmp: Rmp,
+    npt: Npt,
+    frames: Frames,
+    asid: Asid,
+}
+
+impl Memory {
+    /// Guest memory with these RAM ranges `[start, end)`. None: no frames.
+    pub(crate) fn new(ram: Vec<(u64, u64)>, mut frames: Frames) -> Option<Self> {
+        let mut npt = Npt::default();
+        npt.reset(&mut frames)?;
+        Some(Self {
+            ram,
+            windows: Vec::new(),
+            moved: BTreeMap::new(),
+            rmp: Rmp::new(DIRECT_MAP_SIZE),
+            npt,
+            frames,
+            asid: Asid::new(GUEST)?,
+        })
+    }
+
+    /// The RMP, for the secure processor and the RMP instructions.
+    pub(crate) fn rmp(&mut self) -> &mut Rmp {
+        &mut self.rmp
+    }
+
+    /// The nested tables.
+    pub(crate) fn npt(&self) -> &Npt {
+        &self.npt
+    }
+
+    /// The guest's identifier.
+    pub(crate) fn asid(&self) -> Asid {
+        self.asid
+    }
+
+    /// RAM ranges `[start, end)` that the guest is told of.
+    pub(crate) fn ram(&self) -> &[(u64, u64)] {
+        &self.ram
+    }
+
+    /// Backs `[gpa, gpa + len)` with frames of the machine where it is not RAM.
+    pub(crate) fn add_window(&mut self, gpa: u64, len: u64) -> Option<()> {
+        let mut at = gpa;
+        let end = gpa.checked_add(len)?;
+        while at < end {
+            if self.spa(at).is_some() {
+                at += SIZE_4K;
+                continue;
+            }
+            let start = at;
+            while at < end && self.spa(at).is_none() {
+                at += SIZE_4K;
+            }
+            let spa = self.frames.backing(at - start)?;
+            self.windows.push(Window {
+                gpa: start,
+                len: at - start,
+                spa,
+            });
+        }
+        Some(())
+    }
+
+    /// Where the host put the guest physical address.
+    pub(crate) fn spa(&self, gpa: u64) -> Option<u64> {
+        if !self.moved.is_empty()
+            && let Some(pfn) = self.moved.get(&(gpa / SIZE_4K))
+        {
+            return Some(pfn * SIZE_4K | gpa % SIZE_4K);
+        }
+        if self
+            .ram
+            .iter()
+            .any(|&(start, end)| start <= gpa && gpa < end)
+        {
+            return Some(gpa);
+        }
+        self.windows
+            .iter()
+            .find(|window| window.gpa <= gpa && gpa - window.gpa < window.len)
+            .map(|window| gpa - window.gpa + window.spa)
+    }
+
+    /// Puts a fresh system page behind `gpa`, as a hostile host would; the old
+    /// page keeps its RMP entry and contents. Gives the old system address.
+    pub(crate) fn move_page(&mut self, gpa: u64) -> Option<u64> {
+        let old = self.spa(gpa)?;
+        let fresh = self.frames.backing(SIZE_4K)?;
+        self.put_page(gpa, fresh);
+        Some(old)
+    }
+
+    /// Puts the system page `spa` behind `gpa`.
+    pub(crate) fn put_page(&mut self, gpa: u64, spa: u64) {
+        self.moved.insert(gpa / SIZE_4K, spa / SIZE_4K);
+        self.npt.unmap(gpa & !(SIZE_4K - 1), SIZE_4K);
+    }
+
+    /// Checks an access of the processor at a level; gives the system address.
+    pub(crate) fn check(
+        &self,
+        gpa: u64,
+        private: bool,
+        vmpl: u8,
+        kind: AccessKind,
+    ) -> Result<u64, AccessFault> {
+        let spa = self.spa(gpa).ok_or(AccessFault::Nested(NestedFault::RMP))?;
+        let encryption = if private {
+            Encryption::Private
+        } else {
+            Encryption::Shared
+        };
+        let vmpl = Vmpl::new(vmpl).unwrap_or(Vmpl::VMPL3);
+        access::check(
+            &self.rmp,
+            self.asid,
+            &Access {
+                spa: Spa(spa),
+                gpa: Gpa::new(gpa),
+                encryption,
+                vmpl,
+                kind,
+                mapping: PageSize::Size4K,
+            },
+        )?;
+        Ok(spa)
+    }
+
+    /// The system address of memory that the host itself may read and write for
+    /// the guest: all of `[gpa, gpa + len)` on one page, and that page shared.
+    pub(crate) fn shared(&self, gpa: u64, len: u64) -> Option<u64> {
+        let last = gpa.checked_add(len.checked_sub(1)?)?;
+        if gpa / SIZE_4K != last / SIZE_4K {
+            return None;
+        }
+        self.check(gpa, false, 0, AccessKind::Write).ok()
+    }
+
+    /// Copies shared memory, which may span pages, into `buffer`.
+    pub(crate) fn read_shared(&self, gpa: u64, buffer: &mut [u8]) -> Option<()> {
+        for (at, chunk) in page_parts(gpa, buffer.len()) {
+            let spa = self.shared(gpa.checked_add(at as u64)?, chunk as u64)?;
+            phys::read_bytes(spa, buffer.get_mut(at..at + chunk)?);
+        }
+        Some(())
+    }
+
+    /// Copies `bytes` into shared memory, which may span pages.
+    pub(crate) fn write_shared(&self, gpa: u64, bytes: &[u8]) -> Option<()> {
+        for (at, chunk) in page_parts(gpa, bytes.len()) {
+            let spa = self.shared(gpa.checked_add(at as u64)?, chunk as u64)?;
+            phys::write_bytes(spa, bytes.get(at..at + chunk)?);
+        }
+        Some(())
+    }
+
+    /// Whether every page of a private or shared mapping could be asked for here.
+    pub(crate) fn is_memory(&self, gpa: u64) -> bool {
+        self.spa(gpa).is_some()
+    }
+
+    /// Maps the page at `gpa` for a level, with what the RMP allows.
+    ///
+    /// `alias` maps a private page into the shared half: for walks and fetches
+    /// that are private although their address has no C-bit.
+    pub(crate) fn map(
+        &mut self,
+        gpa: u64,
+        private: bool,
+        alias: bool,
+        vmpl: u8,
+    ) -> Result<Rights, AccessFault> {
+        let rights = self.map_one(gpa, private, alias, vmpl)?;
+        let half = if private {
+            Half::Private(vmpl)
+        } else {
+            Half::Shared
+        };
+        if !alias && self.npt.mapped_size(half, gpa) == Some(SIZE_4K) {
+            let first = gpa & !(FAULT_AROUND - 1);
+            for page in (first..first + FAULT_AROUND).step_by(SIZE_4K as usize) {
+                if self.npt.mapped_size(half, page).is_none() {
+                    // A neighbour that cannot be mapped faults when it is used.
+                    let _ = self.map_one(page, private, false, vmpl);
+                }
+            }
+        }
+        Ok(rights)
+    }
+
+    fn map_one(
+        &mut self,
+        gpa: u64,
+        private: bool,
+        alias: bool,
+        vmpl: u8,
+    ) -> Result<Rights, AccessFault> {
+        let spa = self.spa(gpa).ok_or(AccessFault::Nested(NestedFault::RMP))?;
+        let encryption = if private {
+            Encryption::Private
+        } else {
+            Encryption::Shared
+        };
+        let level = Vmpl::new(vmpl).unwrap_or(Vmpl::VMPL3);
+        let mappable = access::rights_for_mapping(
+            &self.rmp,
+            self.asid,
+            Spa(spa),
+            Gpa::new(gpa),
+            encryption,
+            level,
+        )?;
+        if !mappable.rights.contains(Rights::READ) {
+            // Nested tables cannot say "write or execute but not read".
+            return Err(AccessFault::Nested(NestedFault::RMP | NestedFault::VMPL));
+        }
+        let large = mappable.size == PageSize::Size2M
+            && !alias
+            && self.moved.is_empty()
+            && self.spans_region(gpa, spa);
+        let size = if large { SIZE_2M } else { SIZE_4K };
+        let mask = !(size - 1);
+        let execute = Rights::EXECUTE_USER | Rights::EXECUTE_SUPERVISOR;
+        let permissions = Permissions {
+            write: mappable.rights.contains(Rights::WRITE),
+            // One bit for both kinds of execution; and shared memory is mapped
+            // executable because a fetch there is caught as private anyway.
+            execute: mappable.rights.intersects(execute),
+        };
+        let half = if private && !alias {
+            Half::Private(vmpl)
+        } else {
+            Half::Shared
+        };
+        for _ in 0..2 {
+            let (gpa, spa) = (gpa & mask, spa & mask);
+            if self
+                .npt
+                .map(&mut self.frames, half, gpa, spa, size, permissions)
+                .is_some()
+            {
+                return Ok(mappable.rights);
+            }
+            // Out of frames: start over with empty tables; faults refill them.
+            if self.npt.reset(&mut self.frames).is_none() {
+                break;
+            }
+        }
+        Err(AccessFault::Nested(NestedFault::RMP))
+    }
+
+    /// Whether the 2 MiB around both addresses are one stretch of RAM or of a window.
+    fn spans_region(&self, gpa: u64, spa: u64) -> bool {
+        let offset = gpa & (SIZE_2M - 1);
+        let last = (gpa | (SIZE_2M - 1)) & !(SIZE_4K - 1);
+        spa & (SIZE_2M - 1) == offset
+            && self.spa(gpa - offset) == Some(spa - offset)
+            && self.spa(last) == Some((spa | (SIZE_2M - 1)) & !(SIZE_4K - 1))
+    }
+
+    /// Makes a page private or shared, as a page-state change asks.
+    pub(crate) fn set_state(
+        &mut self,
+        gpa: u64,
+        size: PageSize,
+        private: bool,
+    ) -> Result<(), StateError> {
+        let spa = self.spa(gpa).ok_or(StateError::NoMemory)?;
+        if size == PageSize::Size2M && !self.spans_region(gpa, spa) {
+            return self.set_state_in_parts(gpa, private);
+        }
+        let entry = self.rmp.entry(Spa(spa));
+        let same_owner = if private {
+            entry.asid() == Some(self.asid) && entry.gpa_of(Spa(spa)).get() == gpa
+        } else {
+            !entry.is_assigned()
+        };
+        let whole = size == PageSize::Size4K
+            || entry.size() == PageSize::Size2M
+            || (!private && self.rmp.assigned_in_region(Spa(spa)) == 0);
+        if same_owner && whole {
+            return Ok(());
+        }
+        match self.update(gpa, spa, size, private) {
+            Err(HostError::Overlap) if size == PageSize::Size2M => {
+                return self.set_state_in_parts(gpa, private);
+            }
+            Err(HostError::Overlap) => {
+                psmash(&mut self.rmp, Spa(spa & !(SIZE_2M - 1))).map_err(StateError::Rmp)?;
+                self.update(gpa, spa, size, private)
+                    .map_err(StateError::Rmp)?;
+            }
+            other => other.map_err(StateError::Rmp)?,
+        }
+        self.npt.unmap(gpa, size.bytes());
+        phys::fill(spa, size.bytes(), CIPHERTEXT);
+        Ok(())
+    }
+
+    fn set_state_in_parts(&mut self, gpa: u64, private: bool) -> Result<(), StateError> {
+        (gpa..gpa + SIZE_2M)
+            .step_by(SIZE_4K as usize)
+            .try_for_each(|page| self.set_state(page, PageSize::Size4K, private))
+    }
+
+    fn update(
+        &mut self,
+        gpa: u64,
+        spa: u64,
+        size: PageSize,
+        private: bool,
+    ) -> Result<(), HostError> {
+        let update = if private {
+            RmpUpdate::to_guest(self.asid, Gpa::new(gpa), size)
+        } else {
+            RmpUpdate::to_host(size)
+        };
+        rmpupdate(&mut self.rmp, Spa(spa), update)
+    }
+
+    /// Gives a page to the guest for a launch update.
+    pub(crate) fn assign_for_launch(&mut self, gpa: u64, spa: u64) -> Result<(), HostError> {
+        let update = RmpUpdate::to_launch(self.asid, Gpa::new(gpa));
+        rmpupdate(&mut self.rmp, Spa(spa), update)
+    }
+
+    /// A frame of the machine for a VMSA of the launch.
+    pub(crate) fn vmsa_frame(&mut self) -> Option<u64> {
+        self.frames.backing(SIZE_4K)
+    }
+
+    /// Splits the 2 MiB page at `gpa`, as a host does on a size fault.
+    pub(crate) fn split(&mut self, gpa: u64) -> Result<(), StateError> {
+        let region = gpa & !(SIZE_2M - 1);
+        let spa = self.spa(gpa).ok_or(StateError::NoMemory)? & !(SIZE_2M - 1);
+        psmash(&mut self.rmp, Spa(spa)).map_err(StateError::Rmp)?;
+        self.npt.unmap(region, SIZE_2M);
+        Ok(())
+    }
+
+    /// Joins 512 pages. Whether that worked is the secure processor's to say.
+    pub(crate) fn join(&mut self, gpa: u64) -> bool {
+        let region = gpa & !(SIZE_2M - 1);
+        let Some(spa) = self.spa(region) else {
+            return false;
+        };
+        self.npt.unmap(region, SIZE_2M);
+        unsmash(&mut self.rmp, Spa(spa)).is_ok()
+    }
+
+    /// Drops nested entries after an instruction changed the RMP entry.
+    pub(crate) fn rmp_changed(&mut self, gpa: u64, size: PageSize) {
+        self.npt.unmap(gpa & !(size.bytes() - 1), size.bytes());
+    }
+
+    /// The operand of an RMP instruction.
+    pub(crate) fn translation(&self, gpa: u64) -> Option<Translation> {
+        let spa = self.spa(gpa)?;
+        Some(Translation {
+            asid: self.asid,
+            spa: Spa(spa),
+            gpa: Gpa::new(gpa),
+        })
+    }
+}
+
+/// Cuts `len` bytes from `gpa` on at page boundaries: {offset, length}.
+fn page_parts(gpa: u64, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let start = at;
+        let in_page = SIZE_4K - (gpa.wrapping_add(start as u64) % SIZE_4K);
+        at += (len - start).min(in_page as usize);
+        (start < len).then_some((start, at - start))
+    })
+}

@@ -1,0 +1,42 @@
+//! The host: what KVM and QEMU do for an SNP guest.
+
+pub(crate) mod cpuid;
+pub(crate) mod fw_cfg;
+pub(crate) mod ghcb;
+pub(crate) mod ioio;
+pub(crate) mod levels;
+pub(crate) mod memory;
+pub(crate) mod mmio;
+pub(crate) mod msr;
+pub(crate) mod msr_protocol;
+pub(crate) mod page_state;
+pub(crate) mod vmgexit;
+
+use protocols::ghcb::HvFeatures;
+use protocols::snp::CpuidPage;
+
+use fw_cfg::FwCfg;
+
+/// GHCB protocol versions that this host speaks.
+pub(crate) const GHCB_VERSION_MIN: u16 = 1;
+pub(crate) const GHCB_VERSION_MAX: u16 = 2;
+
+/// The host's own state.
+pub(crate) struct Host {
+    pub(crate) features: HvFeatures,
+    /// What CPUID is here; the guest's CPUID page is made of it.
+    pub(crate) cpuid: CpuidPage,
+    pub(crate) fw_cfg: FwCfg,
+    /// APIC IDs of the guest's vCPUs.
+    pub(crate) apic_ids: [u32; 1],
+}
+
+impl Host {
+    /// The features that this host offers honestly.
+    pub(crate) fn offered_features() -> HvFeatures {
+        HvFeatures::SNP
+            | HvFeatures::AP_CREATION
+            | HvFeatures::APIC_ID_LIST
+            | HvFeatures::MULTI_VMPL
+    }
+}

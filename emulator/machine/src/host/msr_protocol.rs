@@ -1,0 +1,87 @@
+//! The GHCB MSR protocol, the host's side.
+
+use protocols::addr::{Gpa, GpaPage};
+use protocols::ghcb::msr::{CpuidRegister, MsrRequest, MsrResponse, MsrValue};
+use protocols::ghcb::psc::PscEntry;
+use protocols::ghcb::termination::Termination;
+
+use super::levels;
+use super::vmgexit::{Ended, Next};
+use super::{GHCB_VERSION_MAX, GHCB_VERSION_MIN, page_state};
+use crate::machine::Machine;
+use crate::processor::npt::C_BIT;
+
+/// Serves a VMGEXIT whose GHCB MSR holds a request.
+pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
+    machine
+        .stats
+        .vmgexit(machine.vcpu.level, true, value & 0xfff);
+    let response = match MsrRequest::decode(MsrValue(value)) {
+        MsrRequest::SevInfo => MsrResponse::SevInfo {
+            max_version: GHCB_VERSION_MAX,
+            min_version: GHCB_VERSION_MIN,
+            c_bit: C_BIT as u8,
+        },
+        MsrRequest::Cpuid { function, register } => {
+            let found = machine
+                .host
+                .cpuid
+                .lookup(function, 0, 0, 0)
+                .unwrap_or_default();
+            let value = match register {
+                CpuidRegister::Eax => found.eax,
+                CpuidRegister::Ebx => found.ebx,
+                CpuidRegister::Ecx => found.ecx,
+                CpuidRegister::Edx => found.edx,
+            };
+            MsrResponse::Cpuid { value, register }
+        }
+        MsrRequest::HvFeatures => MsrResponse::HvFeatures(machine.host.features),
+        MsrRequest::PreferredGpa => MsrResponse::PreferredGpa { gfn: None },
+        MsrRequest::RegisterGpa { gfn } => {
+            let gpa = gfn << 12;
+            let accepted = machine.memory.is_memory(gpa);
+            if accepted {
+                machine.vcpu.current().registered_ghcb = Some(gpa);
+            }
+            MsrResponse::RegisterGpa {
+                gfn: accepted.then_some(gfn),
+            }
+        }
+        MsrRequest::PageStateChange { gfn, operation } => {
+            let entry = Gpa::from_pfn(gfn)
+                .and_then(GpaPage::new_4k)
+                .and_then(|page| PscEntry::new(page, operation));
+            let changed = entry.is_some_and(|entry| {
+                page_state::change(&mut machine.memory, &mut machine.stats, entry).is_ok()
+            });
+            MsrResponse::PageStateChange {
+                error: u32::from(!changed),
+            }
+        }
+        MsrRequest::RunVmpl { vmpl } => {
+            // Answered when this level is asked for again.
+            let done = MsrResponse::RunVmpl { error: 0 }.encode();
+            machine.vcpu.current().ghcb_msr = done.0;
+            return match levels::run(machine, vmpl) {
+                Ok(()) => Next::Resume,
+                Err(_) => {
+                    let refused = MsrResponse::RunVmpl { error: 1 }.encode();
+                    machine.vcpu.current().ghcb_msr = refused.0;
+                    Next::Resume
+                }
+            };
+        }
+        MsrRequest::Terminate(Termination { set, code }) => {
+            return Next::End(Ended::Terminated {
+                set,
+                code,
+                mask: None,
+            });
+        }
+        MsrRequest::ApResetHold => return Next::End(Ended::ApResetHold),
+        MsrRequest::Other(value) => return Next::End(Ended::UnknownMsrRequest(value)),
+    };
+    machine.vcpu.current().ghcb_msr = response.encode().0;
+    Next::Resume
+}

@@ -1,0 +1,183 @@
+//! The machine as a whole: set up, launch, run, end.
+
+use alloc::vec::Vec;
+
+use crate::arch::{msr, port};
+use crate::host::fw_cfg::{self, E820, FwCfg};
+use crate::host::memory::Memory;
+use crate::host::vmgexit::{Ended, Next};
+use crate::host::{Host, cpuid, levels};
+use crate::mem::heap::Frames;
+use crate::mem::layout::RESERVE;
+use crate::mem::phys;
+use crate::processor::vcpu::Vcpu;
+use crate::processor::vmcb::Vmcb;
+use crate::processor::{exit as vmexit, intercepts};
+use crate::psp::launch;
+use crate::report::console::println;
+use crate::report::exit::{self, ExitStatus};
+use crate::report::explain;
+use crate::report::stats::Stats;
+
+/// The IGVM file, as QEMU was given it.
+const IMAGE_FILE: &str = "opt/rampart/igvm";
+
+/// 0xC0000–0xFFFFF is RAM to the guest: the q35 host bridge's PAM registers.
+const PCI_ADDRESS: u16 = 0xcf8;
+const PCI_DATA: u16 = 0xcfc;
+const PAM0: u32 = 0x90;
+
+/// Guest memory that is neither RAM nor in the image: OVMF validates the VGA
+/// range, so it has to be there.
+const LEGACY_VIDEO: (u64, u64) = (0xa_0000, 0x2_0000);
+
+/// Everything, by role: processor, host, counters.
+pub(crate) struct Machine {
+    pub(crate) vcpu: Vcpu,
+    pub(crate) memory: Memory,
+    pub(crate) host: Host,
+    pub(crate) stats: Stats,
+    /// The VMSA that the secure processor made: its GPA and system page.
+    pub(crate) launch_vmsa: Option<(u64, u64)>,
+}
+
+/// Sets the machine up, launches the image and runs it to its end.
+pub(crate) fn start() -> ! {
+    println!("This is an EMULATED SEV-SNP machine: no encryption, no protection, test keys only.");
+    enable_low_ram();
+    let Some(map) = fw_cfg::e820().map(without_machine) else {
+        internal("QEMU's fw_cfg has no etc/e820");
+    };
+    let Some(image) = fw_cfg::read_file(IMAGE_FILE) else {
+        println!("no image: QEMU needs -fw_cfg name={IMAGE_FILE},file=...");
+        exit::end(ExitStatus::ImageRefused)
+    };
+    let mut machine = match build(&map) {
+        Some(machine) => machine,
+        None => internal("out of memory at set-up"),
+    };
+    let ram: u64 = machine
+        .memory
+        .ram()
+        .iter()
+        .map(|(start, end)| end - start)
+        .sum();
+    println!(
+        "guest memory {} MiB, C-bit {}, host features {:#x}",
+        ram >> 20,
+        crate::processor::npt::C_BIT,
+        machine.host.features.bits()
+    );
+    let launched = launch::launch(
+        &image,
+        &mut machine.memory,
+        &mut machine.stats,
+        &machine.host.cpuid,
+        machine.host.apic_ids.len() as u32,
+    );
+    match launched {
+        Ok(launched) => {
+            let (measured, unmeasured) = machine.stats.launch_pages();
+            println!(
+                "launched {measured} measured and {unmeasured} other pages, policy {:#x}",
+                launched.policy
+            );
+            println!("launch digest {}", Hex(&launched.digest));
+            machine.vcpu.levels[0].vmsa = Some(launched.vmsa.0);
+            machine.launch_vmsa = Some(launched.vmsa);
+        }
+        Err(reason) => {
+            println!("image refused: {reason}");
+            exit::end(ExitStatus::ImageRefused)
+        }
+    }
+    drop(image);
+    if let Err(reason) = levels::enter(&mut machine, 0) {
+        println!("image refused: its VMSA cannot be entered ({reason:?})");
+        exit::end(ExitStatus::ImageRefused)
+    }
+    let ended = run(&mut machine);
+    explain::explain(&machine, ended);
+    machine.stats.write();
+    exit::end(match ended {
+        Ended::Terminated { .. } => ExitStatus::Terminated,
+        Ended::Reset => ExitStatus::Reset,
+        _ => ExitStatus::Stuck,
+    })
+}
+
+fn run(machine: &mut Machine) -> Ended {
+    loop {
+        let code = machine.vcpu.run(&mut machine.memory);
+        match vmexit::serve(machine, code) {
+            Next::Resume => {}
+            Next::End(ended) => return ended,
+        }
+    }
+}
+
+fn build(map: &[E820]) -> Option<Machine> {
+    let mut frames = Frames::new();
+    if !msr::try_write(msr::VM_HSAVE_PA, frames.backing(0x1000)?) {
+        return None;
+    }
+    let mut vmcb = Vmcb::new(frames.backing(0x1000)?);
+    intercepts::init(&mut vmcb, &mut frames)?;
+    let ram = map
+        .iter()
+        .filter(|entry| entry.is_ram())
+        .map(|e| (e.start, e.start + e.len))
+        .collect();
+    let mut memory = Memory::new(ram, frames)?;
+    memory.add_window(LEGACY_VIDEO.0, LEGACY_VIDEO.1)?;
+    let host = Host {
+        features: Host::offered_features(),
+        cpuid: cpuid::table(),
+        fw_cfg: FwCfg::new(map)?,
+        apic_ids: [0],
+    };
+    Some(Machine {
+        vcpu: Vcpu::new(vmcb),
+        memory,
+        host,
+        stats: Stats::new(),
+        launch_vmsa: None,
+    })
+}
+
+/// QEMU's memory map without the machine's own share, which is the top of the
+/// RAM below 4 GiB.
+fn without_machine(mut map: Vec<E820>) -> Vec<E820> {
+    let base = phys::machine_base();
+    for entry in &mut map {
+        if entry.is_ram() && entry.start <= base && base < entry.start + entry.len {
+            debug_assert!(base + RESERVE >= entry.start + entry.len);
+            entry.len = base - entry.start;
+        }
+    }
+    map
+}
+
+fn enable_low_ram() {
+    for (register, value) in [(PAM0, 0x3333_3330u32), (PAM0 + 4, 0x0033_3333)] {
+        port::write(PCI_ADDRESS, 4, 0x8000_0000 | register);
+        let old = port::read(PCI_DATA, 4);
+        let keep = if register == PAM0 { 0xf } else { 0xff00_0000 };
+        port::write(PCI_DATA, 4, old & keep | value & !keep);
+    }
+}
+
+fn internal(reason: &str) -> ! {
+    println!("internal error: {reason}");
+    exit::end(ExitStatus::Internal)
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl core::fmt::Display for Hex<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}

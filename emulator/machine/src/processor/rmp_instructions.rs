@@ -1,0 +1,245 @@
+//! PVALIDATE, RMPADJUST and RMPQUERY. To QEMU they are invalid opcodes, so
+//! they arrive as #UD exits; the model has their meaning.
+
+use protocols::addr::PageSize;
+use protocols::snp::Vmpl;
+use snp_model::fault::NestedFault;
+use snp_model::instruction::{Caller, Outcome, Translation};
+use snp_model::pvalidate::Pvalidate;
+use snp_model::rmp::Rmp;
+use snp_model::rmpadjust::Rmpadjust;
+use snp_model::rmpquery::Rmpquery;
+
+use super::decode::Instruction;
+use super::event;
+use super::guest_memory::GuestFault;
+use super::vcpu::Vcpu;
+use super::vmcb::save;
+use super::walk::{self, WalkFault};
+use crate::host::memory::Memory;
+use crate::report::stats::Stats;
+
+/// Prefix and three opcode bytes.
+const OPCODE_LENGTH: usize = 3;
+
+const CF: u64 = 1;
+const PF: u64 = 1 << 2;
+const AF: u64 = 1 << 4;
+const ZF: u64 = 1 << 6;
+const SF: u64 = 1 << 7;
+const OF: u64 = 1 << 11;
+
+/// How the instruction at the guest's RIP ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Executed {
+    /// Done, or an event is pending for the guest.
+    Resume,
+    /// #VC 0x404: the page is not validated.
+    NotValidated,
+    /// The operand names no memory, or no host could mend the fault.
+    Stuck { gpa: u64 },
+}
+
+/// What is left to do once the page is known.
+type Execute<'a, T> = &'a dyn Fn(&mut Rmp, Translation) -> Outcome<T>;
+
+enum Ended<T> {
+    Complete { done: T, gpa: u64 },
+    Other(Executed),
+}
+
+/// Executes what raised #UD.
+pub(crate) fn execute(
+    vcpu: &mut Vcpu,
+    memory: &mut Memory,
+    stats: &mut Stats,
+) -> Result<Executed, GuestFault> {
+    let instruction = Instruction::fetch(vcpu, memory)?;
+    let length = instruction.length(OPCODE_LENGTH);
+    let caller = Caller {
+        cpl: vcpu.vmcb.cpl(),
+        vmpl: Vmpl::new(vcpu.level).unwrap_or(Vmpl::VMPL3),
+        snp: vcpu.current().sev_features & 1 != 0,
+    };
+    let executed = match instruction.repeat {
+        0xf2 if instruction.is(&[0x0f, 0x01, 0xff]) => {
+            pvalidate(vcpu, memory, stats, caller, length)
+        }
+        0xf3 if instruction.is(&[0x0f, 0x01, 0xfe]) => {
+            rmpadjust(vcpu, memory, stats, caller, length)
+        }
+        0xf3 if instruction.is(&[0x0f, 0x01, 0xfd]) => rmpquery(vcpu, memory, caller, length),
+        _ => {
+            event::inject_ud(&mut vcpu.vmcb);
+            Executed::Resume
+        }
+    };
+    Ok(executed)
+}
+
+fn pvalidate(
+    vcpu: &mut Vcpu,
+    memory: &mut Memory,
+    stats: &mut Stats,
+    caller: Caller,
+    length: u64,
+) -> Executed {
+    let rax: u64 = vcpu.vmcb.get(save::RAX);
+    let (ecx, edx) = (vcpu.gprs.rcx as u32, vcpu.gprs.rdx as u32);
+    let (done, changed) = match Pvalidate::decode(caller, rax, ecx, edx) {
+        Err(outcome) => match without_page(vcpu, outcome) {
+            Ok(done) => (done, None),
+            Err(executed) => return executed,
+        },
+        Ok(operation) => {
+            let size = operation.size();
+            stats.pvalidate(vcpu.level, size);
+            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
+            match on_page(vcpu, memory, operation.address(), size, &execute) {
+                Ended::Complete { done, gpa } => (done, Some((gpa, size))),
+                Ended::Other(executed) => return executed,
+            }
+        }
+    };
+    if let Some((gpa, size)) = changed {
+        memory.rmp_changed(gpa, size);
+    }
+    complete(vcpu, done.code.0, done.carry, length);
+    Executed::Resume
+}
+
+fn rmpadjust(
+    vcpu: &mut Vcpu,
+    memory: &mut Memory,
+    stats: &mut Stats,
+    caller: Caller,
+    length: u64,
+) -> Executed {
+    let rax: u64 = vcpu.vmcb.get(save::RAX);
+    let (code, changed) = match Rmpadjust::decode(caller, rax, vcpu.gprs.rcx, vcpu.gprs.rdx) {
+        Err(outcome) => match without_page(vcpu, outcome) {
+            Ok(code) => (code, None),
+            Err(executed) => return executed,
+        },
+        Ok(operation) => {
+            let size = operation.size();
+            stats.rmpadjust(vcpu.level, size);
+            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
+            match on_page(vcpu, memory, operation.address(), size, &execute) {
+                Ended::Complete { done, gpa } => (done, Some((gpa, size))),
+                Ended::Other(executed) => return executed,
+            }
+        }
+    };
+    if let Some((gpa, size)) = changed {
+        memory.rmp_changed(gpa, size);
+    }
+    complete(vcpu, code.0, false, length);
+    Executed::Resume
+}
+
+fn rmpquery(vcpu: &mut Vcpu, memory: &mut Memory, caller: Caller, length: u64) -> Executed {
+    let rax: u64 = vcpu.vmcb.get(save::RAX);
+    let done = match Rmpquery::decode(caller, rax, vcpu.gprs.rdx) {
+        Err(outcome) => match without_page(vcpu, outcome) {
+            Ok(done) => done,
+            Err(executed) => return executed,
+        },
+        Ok(operation) => {
+            let address = operation.address();
+            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
+            match on_page(vcpu, memory, address, PageSize::Size4K, &execute) {
+                Ended::Complete { done, .. } => done,
+                Ended::Other(executed) => return executed,
+            }
+        }
+    };
+    if let Some(found) = done.found {
+        vcpu.gprs.rcx = found.rcx();
+        vcpu.gprs.rdx = found.rdx();
+    }
+    complete(vcpu, done.code.0, false, length);
+    Executed::Resume
+}
+
+fn complete(vcpu: &mut Vcpu, eax: u32, carry: bool, length: u64) {
+    let flags: u64 = vcpu.vmcb.get(save::RFLAGS);
+    let mut flags = flags & !(CF | PF | AF | ZF | SF | OF);
+    flags |= if carry { CF } else { 0 };
+    flags |= if eax == 0 { ZF } else { 0 };
+    flags |= if (eax as u8).count_ones() % 2 == 0 {
+        PF
+    } else {
+        0
+    };
+    vcpu.vmcb.set(save::RFLAGS, flags);
+    vcpu.vmcb.set(save::RAX, u64::from(eax));
+    vcpu.vmcb.advance(length);
+}
+
+/// An outcome that was known before any page was looked at.
+fn without_page<T>(vcpu: &mut Vcpu, outcome: Outcome<T>) -> Result<T, Executed> {
+    match outcome {
+        Outcome::Complete(done) => Ok(done),
+        Outcome::InvalidOpcode => {
+            event::inject_ud(&mut vcpu.vmcb);
+            Err(Executed::Resume)
+        }
+        Outcome::GeneralProtection => {
+            event::inject_gp(&mut vcpu.vmcb, 0);
+            Err(Executed::Resume)
+        }
+        Outcome::NotValidated => Err(Executed::NotValidated),
+        Outcome::Nested(_) => Err(Executed::Stuck {
+            gpa: vcpu.vmcb.get(save::RAX),
+        }),
+    }
+}
+
+/// Translates the operand and executes, mending nested faults as a host does:
+/// a page in the other state is made private, a 2 MiB page is split.
+fn on_page<T>(
+    vcpu: &mut Vcpu,
+    memory: &mut Memory,
+    linear: u64,
+    size: PageSize,
+    execute: Execute<'_, T>,
+) -> Ended<T> {
+    let physical = match walk::translate(&vcpu.vmcb, linear, false, |gpa| memory.spa(gpa)) {
+        Ok(physical) => physical,
+        Err(WalkFault::Page(code)) => {
+            event::inject_pf(&mut vcpu.vmcb, linear, code);
+            return Ended::Other(Executed::Resume);
+        }
+        Err(WalkFault::NoMemory(gpa)) => return Ended::Other(Executed::Stuck { gpa }),
+        Err(WalkFault::UnsupportedMode) => return Ended::Other(Executed::Stuck { gpa: linear }),
+    };
+    let gpa = physical.gpa;
+    // One mend for the state, one for the size, then the answer stands.
+    for _ in 0..3 {
+        let Some(at) = memory.translation(gpa) else {
+            break;
+        };
+        match execute(memory.rmp(), at) {
+            Outcome::Complete(done) => return Ended::Complete { done, gpa },
+            Outcome::Nested(fault) if fault.contains(NestedFault::SIZE) => {
+                if memory.split(gpa).is_err() {
+                    break;
+                }
+            }
+            Outcome::Nested(_) => {
+                let page = gpa & !(size.bytes() - 1);
+                if memory.set_state(page, size, true).is_err() {
+                    break;
+                }
+            }
+            other => {
+                return match without_page(vcpu, other) {
+                    Ok(done) => Ended::Complete { done, gpa },
+                    Err(executed) => Ended::Other(executed),
+                };
+            }
+        }
+    }
+    Ended::Other(Executed::Stuck { gpa })
+}

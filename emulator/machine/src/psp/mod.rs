@@ -1,0 +1,4 @@
+//! The secure processor: launch, measurement, the pages that it fills.
+
+pub(crate) mod igvm;
+pub(crate) mod launch;

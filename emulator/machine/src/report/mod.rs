@@ -1,0 +1,6 @@
+//! What the machine tells the person who runs it.
+
+pub(crate) mod console;
+pub(crate) mod exit;
+pub(crate) mod explain;
+pub(crate) mod stats;
