@@ -35,6 +35,8 @@ pub mod error;
 pub mod fatal;
 pub mod ghcb_client;
 pub mod guest;
+pub mod guest_image;
+pub mod launch;
 pub mod memory;
 pub mod negotiate;
 pub mod page_map;
