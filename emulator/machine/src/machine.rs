@@ -96,6 +96,10 @@ pub(crate) fn start() -> ! {
         println!("image refused: its VMSA cannot be entered ({reason:?})");
         exit::end(ExitStatus::ImageRefused)
     }
+    // A guest's firmware starts at the reset vector, an SVSM in long mode.
+    if !machine.vcpu.paging() {
+        machine.stats.set_plain();
+    }
     let ended = run(&mut machine);
     explain::explain(&machine, ended);
     machine.stats.write();

@@ -40,11 +40,6 @@ impl GhcbView {
         })
     }
 
-    /// A field, valid or not: for what the guest may leave zero.
-    pub(crate) fn raw(&self, field: GhcbField) -> u64 {
-        phys::read(self.spa + u64::from(field.0))
-    }
-
     /// Answers with a field.
     pub(crate) fn set(&self, field: GhcbField, value: u64) {
         phys::write(self.spa + u64::from(field.0), value);

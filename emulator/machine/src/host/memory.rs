@@ -125,7 +125,7 @@ impl Memory {
         if !self.moved.is_empty()
             && let Some(pfn) = self.moved.get(&(gpa / SIZE_4K))
         {
-            return Some(pfn * SIZE_4K | gpa % SIZE_4K);
+            return Some(pfn * SIZE_4K + gpa % SIZE_4K);
         }
         if self
             .ram

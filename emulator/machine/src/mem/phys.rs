@@ -44,8 +44,7 @@ impl Word for u16 {}
 impl Word for u32 {}
 impl Word for u64 {}
 
-/// Reads one integer at `address`; all ones... is never made up: outside the
-/// direct map the answer is the type's zero.
+/// Reads one integer at `address`. Outside the direct map the answer is zero.
 pub(crate) fn read<T: Word>(address: u64) -> T {
     match pointer(address, size_of::<T>() as u64) {
         // SAFETY: the direct map covers the address; a volatile read of an

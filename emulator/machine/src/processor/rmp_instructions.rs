@@ -167,7 +167,7 @@ fn complete(vcpu: &mut Vcpu, eax: u32, carry: bool, length: u64) {
     let mut flags = flags & !(CF | PF | AF | ZF | SF | OF);
     flags |= if carry { CF } else { 0 };
     flags |= if eax == 0 { ZF } else { 0 };
-    flags |= if (eax as u8).count_ones() % 2 == 0 {
+    flags |= if (eax as u8).count_ones().is_multiple_of(2) {
         PF
     } else {
         0

@@ -11,9 +11,7 @@ pub(crate) mod control {
     pub(crate) const INTERCEPT_MISC2: u64 = 0x010;
     pub(crate) const IOPM_BASE: u64 = 0x040;
     pub(crate) const MSRPM_BASE: u64 = 0x048;
-    pub(crate) const TSC_OFFSET: u64 = 0x050;
     pub(crate) const ASID: u64 = 0x058;
-    pub(crate) const VINTR: u64 = 0x060;
     pub(crate) const INTERRUPT_SHADOW: u64 = 0x068;
     pub(crate) const EXIT_CODE: u64 = 0x070;
     pub(crate) const EXIT_INFO1: u64 = 0x078;
@@ -26,12 +24,8 @@ pub(crate) mod control {
 
 /// State save area fields by offset (from the VMCB's start).
 pub(crate) mod save {
-    pub(crate) const ES: u64 = 0x400;
     pub(crate) const CS: u64 = 0x410;
     pub(crate) const SS: u64 = 0x420;
-    pub(crate) const DS: u64 = 0x430;
-    pub(crate) const FS: u64 = 0x440;
-    pub(crate) const GS: u64 = 0x450;
     pub(crate) const GDTR: u64 = 0x460;
     pub(crate) const LDTR: u64 = 0x470;
     pub(crate) const IDTR: u64 = 0x480;
@@ -41,20 +35,10 @@ pub(crate) mod save {
     pub(crate) const CR4: u64 = 0x548;
     pub(crate) const CR3: u64 = 0x550;
     pub(crate) const CR0: u64 = 0x558;
-    pub(crate) const DR7: u64 = 0x560;
-    pub(crate) const DR6: u64 = 0x568;
     pub(crate) const RFLAGS: u64 = 0x570;
     pub(crate) const RIP: u64 = 0x578;
     pub(crate) const RSP: u64 = 0x5d8;
     pub(crate) const RAX: u64 = 0x5f8;
-    pub(crate) const STAR: u64 = 0x600;
-    pub(crate) const LSTAR: u64 = 0x608;
-    pub(crate) const CSTAR: u64 = 0x610;
-    pub(crate) const SFMASK: u64 = 0x618;
-    pub(crate) const KERNEL_GS_BASE: u64 = 0x620;
-    pub(crate) const SYSENTER_CS: u64 = 0x628;
-    pub(crate) const SYSENTER_ESP: u64 = 0x630;
-    pub(crate) const SYSENTER_EIP: u64 = 0x638;
     pub(crate) const CR2: u64 = 0x640;
     pub(crate) const PAT: u64 = 0x668;
 }

@@ -57,7 +57,10 @@ pub(crate) struct Stats {
     phases: BTreeMap<Phase, Counters>,
     measured_pages: u64,
     unmeasured_pages: u64,
-    has_svsm: bool,
+    /// Whether VMPL0 runs a guest's own firmware, with no SVSM below it.
+    plain: bool,
+    /// Whether a level below VMPL0 has run.
+    lower_level_ran: bool,
 }
 
 fn index(size: PageSize) -> usize {
@@ -74,7 +77,8 @@ impl Stats {
             phases: BTreeMap::new(),
             measured_pages: 0,
             unmeasured_pages: 0,
-            has_svsm: false,
+            plain: false,
+            lower_level_ran: false,
         }
     }
 
@@ -96,14 +100,19 @@ impl Stats {
         (self.measured_pages, self.unmeasured_pages)
     }
 
+    /// The image is a guest's firmware alone: VMPL0 is the guest's level.
+    pub(crate) fn set_plain(&mut self) {
+        self.plain = true;
+    }
+
     /// An exit of a level at an instruction pointer.
     pub(crate) fn exit(&mut self, level: u8, rip: u64, code: u64) {
         let upper_half = rip >> 63 != 0;
-        self.has_svsm |= level != 0;
+        self.lower_level_ran |= level != 0;
         let reached = match (level, upper_half) {
-            (0, false) if !self.has_svsm => Phase::Stage2,
-            (0, true) if !self.has_svsm => Phase::Kernel,
-            (0, _) => self.phase,
+            (0, _) if self.lower_level_ran => self.phase,
+            (0, false) if !self.plain => Phase::Stage2,
+            (0, true) if !self.plain => Phase::Kernel,
             (_, false) => Phase::GuestFirmware,
             (_, true) => Phase::Os,
         };
