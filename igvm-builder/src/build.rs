@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use monitor::guest_image::GuestImage;
 use protocols::boot::layout::GUEST_FIRMWARE_END;
 use protocols::snp::SevFeatures;
 
@@ -15,11 +16,14 @@ use crate::plain;
 use crate::rampart::{self, Parts};
 
 /// An image ready to be written to a file.
+#[derive(Debug)]
 pub struct Image {
     /// The IGVM file.
     pub bytes: Vec<u8>,
     /// The pages of its launch.
     pub cost: Cost,
+    /// What the image will not do, though it can be built.
+    pub warnings: Vec<String>,
 }
 
 /// Builds the image that the manifest at `path` describes.
@@ -53,7 +57,19 @@ pub fn build(path: &Path) -> Result<Image> {
             path.display()
         );
     }
-    Ok(Image { bytes, cost })
+    let mut warnings = Vec::new();
+    if let Err(error) = GuestImage::parse(&firmware) {
+        // An image for a test of just that; the plain launch has refused it.
+        let (path, reason) = (manifest.firmware.display(), plain::reason(error));
+        warnings.push(format!(
+            "{path}: Rampart will refuse this firmware: {reason}"
+        ));
+    }
+    Ok(Image {
+        bytes,
+        cost,
+        warnings,
+    })
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>> {
@@ -69,4 +85,123 @@ fn read_firmware(path: &Path) -> Result<Vec<u8>> {
     Executable::parse(&bytes)
         .and_then(|executable| executable.flatten(GUEST_FIRMWARE_END, 0x10000))
         .with_context(|| format!("firmware: {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ElfFile, OVMF_IGVM, OVMF_SEV, firmware};
+    use protocols::boot::layout::STAGE2_BASE;
+    use std::path::PathBuf;
+
+    /// A workspace with a manifest and all that it names.
+    struct Workspace(tempfile::TempDir);
+
+    impl Workspace {
+        fn new() -> Self {
+            let workspace = Self(tempfile::tempdir().unwrap());
+            workspace.write("Cargo.toml", b"[workspace]\n");
+            workspace.write("OVMF.fd", &firmware(0x2000, &OVMF_SEV, &OVMF_IGVM));
+            workspace.write(
+                "stage2",
+                &ElfFile::single(STAGE2_BASE, vec![0x90; 0x100]).build(),
+            );
+            workspace.write(
+                "kernel",
+                &ElfFile::single(0x0240_0000, vec![0x42; 0x3000]).build(),
+            );
+            workspace
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        }
+
+        fn build(&self, manifest: &str) -> Result<Image> {
+            build(&self.write("image.toml", manifest.as_bytes()))
+        }
+
+        fn error(&self, manifest: &str) -> String {
+            format!("{:#}", self.build(manifest).unwrap_err())
+        }
+    }
+
+    const PLAIN: &str = "policy = 0x30000\nfirmware = 'OVMF.fd'\n";
+    const SVSM: &str = "policy = 0x30000\nfirmware = 'OVMF.fd'\n[svsm]\nguest-vmpl = 2\n\
+                        c-bit = 51\nstage2 = 'stage2'\nkernel = 'kernel'\n";
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes() {
+        let (here, there) = (Workspace::new(), Workspace::new());
+        for manifest in [PLAIN, SVSM] {
+            let first = here.build(manifest).unwrap();
+            assert_eq!(first.bytes, there.build(manifest).unwrap().bytes);
+            assert_eq!(first.warnings, [] as [&str; 0]);
+        }
+    }
+
+    #[test]
+    fn the_page_budget_is_enforced() {
+        let workspace = Workspace::new();
+        let pages = workspace.build(SVSM).unwrap().cost.total();
+        let with_limit =
+            |limit| SVSM.replace("[svsm]", &format!("max-launch-pages = {limit}\n[svsm]"));
+        assert!(workspace.build(&with_limit(pages)).is_ok());
+        let error = workspace.error(&with_limit(pages - 1));
+        let expected = format!(
+            "{pages} launch pages, max-launch-pages allows {}",
+            pages - 1
+        );
+        assert!(
+            error.contains("image.toml") && error.contains(&expected),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn errors_name_the_manifest_the_key_and_the_file() {
+        let workspace = Workspace::new();
+        let missing = workspace.error(&SVSM.replace("'kernel'", "'no-kernel'"));
+        for part in ["image.toml", "svsm.kernel", "no-kernel"] {
+            assert!(missing.contains(part), "{missing}");
+        }
+        workspace.write("stage2", b"not an ELF file");
+        let bad = workspace.error(SVSM);
+        assert!(
+            bad.contains("image.toml: stage2: not a readable ELF64 file"),
+            "{bad}"
+        );
+        workspace.write("OVMF.fd", &[0xff; 0x1000]);
+        let bad = workspace.error(PLAIN);
+        assert!(
+            bad.contains("OVMF.fd: firmware metadata: the image has no SNP"),
+            "{bad}"
+        );
+    }
+
+    #[test]
+    fn an_elf_firmware_is_flattened_to_end_at_4_gib() {
+        let workspace = Workspace::new();
+        let image = firmware(0x2000, &OVMF_SEV, &OVMF_IGVM);
+        workspace.write("OVMF.fd", &ElfFile::single(0xFFFF_E000, image).build());
+        let built = workspace.build(SVSM).unwrap();
+        let report = inspect(&built.bytes).unwrap();
+        assert_eq!(report.image_header.unwrap().firmware.unpacked, 0x1_0000);
+        assert_eq!(built.warnings, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn firmware_that_rampart_will_refuse_is_built_with_a_warning() {
+        let workspace = Workspace::new();
+        workspace.write("OVMF.fd", &[0xff; 0x1000]);
+        let image = workspace.build(SVSM).unwrap();
+        assert_eq!(image.warnings.len(), 1);
+        assert!(
+            image.warnings[0].contains("no SNP metadata"),
+            "{:?}",
+            image.warnings
+        );
+    }
 }

@@ -36,7 +36,7 @@ pub enum ContainerError {
         reason: String,
     },
     /// The headers fit the file but contradict each other.
-    #[error("{0}")]
+    #[error(transparent)]
     Parse(#[from] igvm::Error),
 }
 

@@ -29,11 +29,19 @@ const SNP: u32 = 1;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The `igvm` crate refuses the headers.
-    #[error("the image is no valid IGVM file: {0}")]
+    #[error("the image is no valid IGVM file")]
     Invalid(#[from] igvm::Error),
     /// What was written reads back differently.
     #[error("the image does not read back as it was written ({0})")]
     RoundTrip(&'static str),
+    /// A parameter's offset is too large for the directive.
+    #[error("parameter area {area}: the offset {offset:#x} does not fit the directive's 32 bits")]
+    ParameterOffset {
+        /// The area's index.
+        area: u32,
+        /// The byte offset.
+        offset: u64,
+    },
     /// A range of required memory is too large for the directive.
     #[error("required memory at {gpa:#x}: {size:#x} bytes do not fit the directive's 32 bits")]
     RequiredMemory {
@@ -89,10 +97,14 @@ fn directives(launch: &Launch) -> Result<Vec<IgvmDirectiveHeader>, WriteError> {
             parameter_area_index: index,
             initial_data: Vec::new(),
         });
-        for (parameter, byte_offset) in &area.parameters {
+        for (parameter, offset) in &area.parameters {
+            let too_far = |_| WriteError::ParameterOffset {
+                area: index,
+                offset: *offset,
+            };
             let place = IGVM_VHS_PARAMETER {
                 parameter_area_index: index,
-                byte_offset: *byte_offset,
+                byte_offset: (*offset).try_into().map_err(too_far)?,
             };
             directives.push(match parameter {
                 Parameter::MemoryMap => IgvmDirectiveHeader::MemoryMap(place),

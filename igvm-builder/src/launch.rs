@@ -15,7 +15,7 @@ pub type Owner = Cow<'static, str>;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LaunchError {
     /// Two parts claim the same page.
-    #[error("{gpa:#x}: the page of {second} is already {first}'s")]
+    #[error("{gpa:#x}: the page belongs to both {first} and {second}")]
     Overlap {
         /// The page's guest physical address.
         gpa: u64,
@@ -85,7 +85,7 @@ pub struct ParameterArea {
     /// Its size in bytes, whole pages.
     pub size: u64,
     /// The parameters and their byte offsets in the area.
-    pub parameters: Vec<(Parameter, u32)>,
+    pub parameters: Vec<(Parameter, u64)>,
     /// Who asked for it.
     pub owner: Owner,
 }
@@ -256,4 +256,104 @@ fn whole_pages(gpa: u64, size: u64, owner: &Owner) -> Result<Range, LaunchError>
         gpa,
         size,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vmsa;
+    use protocols::snp::SevFeatures;
+
+    fn empty() -> Launch {
+        Launch::new(0x30000, vmsa::reset_vector(SevFeatures::SNP))
+    }
+
+    fn area(gpa: u64, size: u64) -> ParameterArea {
+        ParameterArea {
+            gpa,
+            size,
+            parameters: vec![],
+            owner: "area".into(),
+        }
+    }
+
+    #[test]
+    fn a_page_has_one_owner() {
+        let mut launch = empty();
+        launch.add_data(0x1000, &[1; 0x1001], true, "data").unwrap();
+        launch.add_parameter_area(area(0x4000, 0x2000)).unwrap();
+        let both = |first: &'static str, second: &'static str, gpa| {
+            Err(LaunchError::Overlap {
+                gpa,
+                first: first.into(),
+                second: second.into(),
+            })
+        };
+        assert_eq!(
+            launch.add_page(0x2000, Content::Cpuid, "x"),
+            both("data", "x", 0x2000)
+        );
+        assert_eq!(
+            launch.add_page(0x5000, Content::Zero, "x"),
+            both("area", "x", 0x5000)
+        );
+        assert_eq!(
+            launch.add_parameter_area(area(0x3000, 0x2000)),
+            both("area", "area", 0x4000)
+        );
+        let below = Range {
+            start: 0,
+            end: 0x2000,
+        };
+        assert_eq!(launch.add_zeros(below, "x"), both("data", "x", 0x1000));
+        launch.add_page(0x3000, Content::Secrets, "x").unwrap();
+    }
+
+    #[test]
+    fn only_whole_pages_inside_the_address_space_are_taken() {
+        let mut launch = empty();
+        let unaligned = launch.add_page(0x1800, Content::Zero, "x");
+        assert!(matches!(
+            unaligned,
+            Err(LaunchError::Unaligned { gpa: 0x1800, .. })
+        ));
+        let unaligned = launch.add_parameter_area(area(0x1000, 0x10));
+        assert!(matches!(
+            unaligned,
+            Err(LaunchError::Unaligned { size: 0x10, .. })
+        ));
+        let wraps = launch.add_data(!0xFFF, &[1; 0x1001], false, "x");
+        assert!(matches!(wraps, Err(LaunchError::Wraps { .. })));
+    }
+
+    #[test]
+    fn required_memory_is_what_is_left() {
+        let mut launch = empty();
+        launch.add_page(0x2000, Content::Zero, "x").unwrap();
+        launch.add_parameter_area(area(0x4000, 0x1000)).unwrap();
+        launch
+            .require_rest_of(
+                Range {
+                    start: 0x1000,
+                    end: 0x7000,
+                },
+                "x",
+            )
+            .unwrap();
+        let ranges = [(0x1000, 0x2000), (0x3000, 0x4000), (0x5000, 0x7000)]
+            .map(|(start, end)| Range { start, end });
+        assert_eq!(launch.required_memory(), ranges);
+    }
+
+    #[test]
+    fn zero_pages_carry_data_only_where_asked() {
+        let mut launch = empty();
+        launch.add_data(0x1000, &[0; 0x1000], true, "x").unwrap();
+        launch.add_data(0x2000, &[0; 0x1000], false, "x").unwrap();
+        assert_eq!(launch.pages()[&0x1000].content, Content::Zero);
+        assert_eq!(
+            launch.pages()[&0x2000].content,
+            Content::Data(vec![0; 0x1000])
+        );
+    }
 }

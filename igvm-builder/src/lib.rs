@@ -16,7 +16,6 @@ pub mod inspect;
 pub mod launch;
 pub mod layout;
 pub mod manifest;
-pub mod ovmf;
 pub mod page_tables;
 pub mod plain;
 pub mod rampart;

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -53,7 +54,17 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("igvm-builder: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     match Arguments::parse().command {
         Command::Build { manifest, out } => build(&manifest, &out),
         Command::Inspect { file, json } => inspect(&file, json),
@@ -68,6 +79,9 @@ fn main() -> Result<()> {
 
 fn build(manifest: &Path, out: &Path) -> Result<()> {
     let image = igvm_builder::build::build(manifest)?;
+    for warning in &image.warnings {
+        eprintln!("warning: {warning}");
+    }
     write(out, &image.bytes)?;
     let cost = image.cost;
     println!(

@@ -29,10 +29,10 @@ const FEATURE_SNP: u64 = 1;
 #[derive(Debug, Error)]
 pub enum ManifestError {
     /// The file cannot be read.
-    #[error("cannot read the manifest: {0}")]
+    #[error("cannot read the manifest")]
     Read(#[from] std::io::Error),
     /// It is not TOML, lacks a key or has one that does not exist.
-    #[error("{0}")]
+    #[error(transparent)]
     Syntax(#[from] toml::de::Error),
     /// A value is out of its range.
     #[error("{key} = {value:#x}: {reason}")]

@@ -1,54 +1,45 @@
 //! An image that holds a guest firmware alone: plain SNP at VMPL0, no SVSM.
 
+use monitor::guest_image::{GuestImage, ImageError, Parameters};
 use protocols::snp::SevFeatures;
 use thiserror::Error;
 
 use crate::launch::{Content, Launch, LaunchError, Parameter, ParameterArea};
 use crate::layout::{PAGE_SIZE, rom_range};
-use crate::ovmf::{Metadata, MetadataError, Section};
 use crate::vmsa;
 
-/// ASEV section types (OvmfPkg ResetVector, X64/OvmfSevMetadata).
-mod sev {
-    pub(super) const SEC_MEM: u32 = 1;
-    pub(super) const SECRETS: u32 = 2;
-    pub(super) const CPUID: u32 = 3;
-    pub(super) const SVSM_CAA: u32 = 4;
-    pub(super) const KERNEL_HASHES: u32 = 0x10;
-}
-
-/// IGVM section types (OvmfPkg ResetVector, X64/IgvmMetadata).
-mod igvm {
-    pub(super) const PARAMETER_AREA: u32 = 0x100;
-    pub(super) const MEMORY_MAP: u32 = 0x101;
-    pub(super) const VP_COUNT: u32 = 0x102;
-    pub(super) const HOB_AREA: u32 = 0x200;
-}
+/// The most memory that a firmware's sections may name; OVMF's are 200 KiB.
+const MAX_SECTIONS: u64 = 16 << 20;
 
 /// Why a firmware cannot be launched alone.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlainError {
-    /// Its metadata cannot be read.
-    #[error("firmware metadata: {0}")]
-    Metadata(#[from] MetadataError),
-    /// A section has a type that this tool does not know.
-    #[error(
-        "firmware metadata: the {descriptor} section at {base:#x} has the unknown type {kind:#x}"
-    )]
-    UnknownSection {
-        /// ASEV or IGVM.
-        descriptor: &'static str,
-        /// The section's base.
-        base: u64,
-        /// Its type.
-        kind: u32,
-    },
+    /// Its metadata cannot be used.
+    #[error("firmware metadata: {}", reason(*.0))]
+    Metadata(ImageError),
+    /// Its sections name more memory than a firmware needs before it runs.
+    #[error("firmware metadata: its sections have {0:#x} bytes, more than {MAX_SECTIONS:#x}")]
+    Sections(u64),
     /// The image's size is not that of a ROM.
-    #[error("firmware size {0:#x} is not a multiple of 4 KiB between 4 KiB and 16 MiB")]
+    #[error("firmware: {0:#x} bytes are no ROM: whole 4 KiB pages, at most 16 MiB")]
     Size(usize),
     /// Parts of the launch contradict each other.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+}
+
+/// What is wrong with an image, in words.
+pub fn reason(error: ImageError) -> &'static str {
+    match error {
+        ImageError::NoMetadata => {
+            "the image has no SNP metadata (no GUID table below its last 32 bytes, or no entry \
+             dc886566-984a-4798-a75e-5585a7bf67cc in it)"
+        }
+        ImageError::Malformed => {
+            "a table goes past its bounds, has an unknown version or type, or names ranges that \
+             are misaligned, overlap or are missing"
+        }
+    }
 }
 
 /// Lays out `firmware` (a raw image) as QEMU launches it for SNP, with the
@@ -58,82 +49,62 @@ pub fn launch(
     policy: u64,
     sev_features: SevFeatures,
 ) -> Result<Launch, PlainError> {
-    let metadata = Metadata::parse(firmware)?;
     let rom = rom_range(firmware.len()).ok_or(PlainError::Size(firmware.len()))?;
+    let image = GuestImage::parse(firmware).map_err(PlainError::Metadata)?;
+    if image.sections.total() > MAX_SECTIONS {
+        return Err(PlainError::Sections(image.sections.total()));
+    }
     let mut launch = Launch::new(policy, vmsa::reset_vector(sev_features));
     // All pages of the ROM carry data: QEMU makes a memory region of each run
     // of pages of one kind, and a ROM in many small regions helps nobody.
     launch.add_data(rom.start, firmware, false, "firmware")?;
-    if let Some(area) = parameter_area(&metadata.igvm)? {
-        launch.add_parameter_area(area)?;
+    if let Some(parameters) = image.parameters {
+        launch.add_parameter_area(parameter_area(&parameters))?;
     }
-    for section in &metadata.sev {
-        add_section(&mut launch, section)?;
+    for range in image.sections.iter() {
+        for gpa in (range.start().get()..range.end().get()).step_by(PAGE_SIZE as usize) {
+            // The parameter area lies inside a section; it stays unmeasured.
+            if launch.parameter_areas().iter().any(|area| area.covers(gpa)) {
+                continue;
+            }
+            let content = match gpa {
+                _ if gpa == image.secrets.get() => Content::Secrets,
+                _ if gpa == image.cpuid.get() => Content::Cpuid,
+                // The calling area is unused without an SVSM, and there are no
+                // kernel hashes: both are zero.
+                _ => Content::Zero,
+            };
+            launch.add_page(gpa, content, "firmware memory")?;
+        }
     }
     Ok(launch)
 }
 
-fn parameter_area(sections: &[Section]) -> Result<Option<ParameterArea>, PlainError> {
-    let mut area = None;
-    let mut parameters = Vec::new();
-    for section in sections {
-        let offset = section.range.start as u32;
-        match section.kind {
-            igvm::PARAMETER_AREA => area = Some(section.range),
-            igvm::MEMORY_MAP => parameters.push((Parameter::MemoryMap, offset)),
-            igvm::VP_COUNT => parameters.push((Parameter::VpCount, offset)),
-            // Zero pages of a SEC_MEM section: no HOBs are offered.
-            igvm::HOB_AREA => {}
-            kind => {
-                let base = section.range.start;
-                return Err(PlainError::UnknownSection {
-                    descriptor: "IGVM",
-                    base,
-                    kind,
-                });
-            }
-        }
-    }
-    // QEMU writes the memory map without regard to its room, so what follows
-    // it in the area is written after it.
-    parameters.sort_by_key(|(_, offset)| *offset);
-    Ok(area.map(|range| ParameterArea {
-        gpa: range.start,
-        size: range.size(),
+/// The pages that hold both parameters.
+fn parameter_area(parameters: &Parameters) -> ParameterArea {
+    let Parameters {
+        memory_map,
+        vp_count,
+    } = parameters;
+    let (map, count) = (memory_map.start().get(), vp_count.start().get());
+    let start = map.min(count) / PAGE_SIZE * PAGE_SIZE;
+    let end = memory_map
+        .end()
+        .get()
+        .max(vp_count.end().get())
+        .next_multiple_of(PAGE_SIZE);
+    // Written in this order: QEMU fills the area with the memory map without
+    // regard to the room it has, so the count comes after it.
+    let parameters = vec![
+        (Parameter::MemoryMap, map - start),
+        (Parameter::VpCount, count - start),
+    ];
+    ParameterArea {
+        gpa: start,
+        size: end - start,
         parameters,
-        owner: "firmware parameters".into(),
-    }))
-}
-
-fn add_section(launch: &mut Launch, section: &Section) -> Result<(), PlainError> {
-    let Section { range, kind } = *section;
-    match kind {
-        // The parameter area lies inside a SEC_MEM section; it stays unmeasured.
-        sev::SEC_MEM => {
-            for gpa in (range.start..range.end).step_by(PAGE_SIZE as usize) {
-                if launch
-                    .parameter_areas()
-                    .iter()
-                    .all(|area| !area.covers(gpa))
-                {
-                    launch.add_page(gpa, Content::Zero, "firmware memory")?;
-                }
-            }
-        }
-        sev::SECRETS => launch.add_page(range.start, Content::Secrets, "secrets page")?,
-        sev::CPUID => launch.add_page(range.start, Content::Cpuid, "CPUID page")?,
-        sev::SVSM_CAA => launch.add_zeros(range, "calling area (unused)")?,
-        sev::KERNEL_HASHES => launch.add_zeros(range, "kernel hashes (none)")?,
-        kind => {
-            let base = range.start;
-            return Err(PlainError::UnknownSection {
-                descriptor: "ASEV",
-                base,
-                kind,
-            });
-        }
+        owner: "parameter area".into(),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -158,6 +129,7 @@ mod tests {
         assert_eq!(content(0x80_D000), Some(&Content::Secrets));
         assert_eq!(content(0x80_E000), Some(&Content::Cpuid));
         assert_eq!(content(0x80_F000), Some(&Content::Zero));
+        assert_eq!(content(0x81_0000), Some(&Content::Zero));
         assert_eq!(
             content(0x81_2000),
             None,
@@ -176,37 +148,66 @@ mod tests {
     }
 
     #[test]
-    fn firmware_without_igvm_sections_gets_no_parameters() {
+    fn firmware_with_an_empty_igvm_descriptor_gets_no_parameters() {
         let launch = plain(&OVMF_SEV, &[]).unwrap();
         assert!(launch.parameter_areas().is_empty());
         assert_eq!(launch.pages()[&0x81_2000].content, Content::Zero);
     }
 
     #[test]
-    fn unknown_and_overlapping_sections_are_refused_with_their_address() {
-        let unknown = plain(&[[0x80_0000, 0x1000, 9]], &[])
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            unknown.contains("ASEV section at 0x800000 has the unknown type 0x9"),
-            "{unknown}"
-        );
-        let twice = plain(&[[0x80_0000, 0x2000, 1], [0x80_1000, 0x1000, 2]], &[]);
-        let twice = twice.err().unwrap().to_string();
+    fn bad_metadata_is_refused() {
+        let malformed = |sev: &[[u32; 3]]| plain(sev, &[]).err().unwrap();
+        let mut unknown_type = OVMF_SEV;
+        unknown_type[0][2] = 9;
         assert_eq!(
-            twice,
-            "0x801000: the page of secrets page is already firmware memory's"
+            malformed(&unknown_type),
+            PlainError::Metadata(ImageError::Malformed)
         );
-        let in_rom = plain(&[[0xFFFF_F000, 0x1000, 1]], &[])
+        let mut overlap = OVMF_SEV;
+        overlap[1][0] -= 0x2000;
+        assert_eq!(
+            malformed(&overlap),
+            PlainError::Metadata(ImageError::Malformed)
+        );
+        let none = launch(&[0xff; 0x2000], 0x30000, SevFeatures::SNP)
             .err()
-            .unwrap()
-            .to_string();
-        assert!(in_rom.contains("0xfffff000"), "{in_rom}");
-        let unaligned = plain(&[[0x80_0800, 0x1000, 4]], &[])
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(unaligned.contains("0x800800"), "{unaligned}");
+            .unwrap();
+        assert_eq!(none, PlainError::Metadata(ImageError::NoMetadata));
+        assert!(none.to_string().contains("no SNP metadata"));
+    }
+
+    #[test]
+    fn sections_without_measure_are_refused() {
+        let mut huge = OVMF_SEV;
+        huge[0] = [0x1000_0000, 0x1000_0000, 1];
+        let huge = plain(&huge, &[]).err().unwrap().to_string();
+        assert!(huge.contains("more than 0x1000000"), "{huge}");
+    }
+
+    #[test]
+    fn memory_over_the_rom_and_odd_sizes_are_refused() {
+        let mut in_rom = OVMF_SEV;
+        in_rom[0] = [0xFFFF_F000, 0x1000, 1];
+        let in_rom = plain(&in_rom, &[]).err().unwrap().to_string();
+        assert_eq!(
+            in_rom,
+            "0xfffff000: the page belongs to both firmware and firmware memory"
+        );
+        for size in [0, 0x1001] {
+            let odd = launch(&vec![0xff; size], 0x30000, SevFeatures::SNP).err();
+            assert_eq!(odd, Some(PlainError::Size(size)));
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_of_the_tables_is_no_panic() {
+        let image = firmware(0x2000, &OVMF_SEV, &OVMF_IGVM);
+        for position in (0x1800..0x1880).chain(0x1C00..0x1C50).chain(0x1F80..0x2000) {
+            for value in [0, 1, 0x11, 0x7f, 0x80, 0xff] {
+                let mut changed = image.clone();
+                changed[position] = value;
+                let _ = launch(&changed, 0x30000, SevFeatures::SNP);
+            }
+        }
     }
 }
