@@ -121,7 +121,7 @@ pub struct Mappable {
 /// then check access by access.
 ///
 /// # Errors
-/// The fault of every access of that kind of C-bit: not the right owner, not
+/// The fault of every access with that C-bit: not the right owner, not
 /// validated, or no right at all.
 pub fn rights_for_mapping(
     rmp: &Rmp,

@@ -117,14 +117,14 @@ impl Rmp {
     /// Writes the entry of one 4 KiB page. The page must not be part of a 2 MiB
     /// page of a guest.
     pub(crate) fn set_4k(&mut self, spa: Spa, new: RmpEntry) {
+        if !new.is_assigned() && self.leaf(spa).is_none() {
+            return;
+        }
         let Some(region) = self.region_mut(spa) else {
             return;
         };
         let before = region.is_split();
         if let Region::Whole(old) = region {
-            if !new.is_assigned() {
-                return;
-            }
             *region = Region::Split(Leaf::of(old));
         }
         if let Region::Split(leaf) = region {
@@ -143,6 +143,9 @@ impl Rmp {
 
     /// Makes the region one page of 2 MiB, or the host's when `new` is unassigned.
     pub(crate) fn set_2m(&mut self, spa: Spa, new: RmpEntry) {
+        if !new.is_assigned() && self.region(spa).is_none() {
+            return;
+        }
         let Some(region) = self.region_mut(spa) else {
             return;
         };
@@ -268,6 +271,11 @@ mod tests {
         assert_eq!(rmp.blocks.len(), 1024);
         assert!(rmp.blocks.iter().all(Option::is_none));
         assert_eq!(rmp.entry(Spa(1 << 39)), RmpEntry::UNASSIGNED);
+        // Nor does memory that was never a guest's when it is made the host's.
+        let mut rmp = rmp;
+        rmp.set_4k(Spa(1 << 39), RmpEntry::UNASSIGNED);
+        rmp.set_2m(Spa(1 << 39), RmpEntry::UNASSIGNED);
+        assert!(rmp.blocks.iter().all(Option::is_none));
     }
 
     #[test]
