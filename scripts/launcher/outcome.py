@@ -12,6 +12,9 @@ SCENARIO_UNUSED = 41
 TIMED_OUT = 124
 INTERRUPTED = 130
 
+# The emulated machine says so where it sees the reset itself.
+QEMU_GUEST_RESET = 43
+
 # From GUEST_TERMINATED to SCENARIO_UNUSED the numbers are those with which the
 # emulated machine ends QEMU (isa-debug-exit: a value v gives 2v + 1).
 TEXT = {
@@ -46,6 +49,8 @@ def of_qemu(status, shutdown_reason):
         if shutdown_reason == "guest-reset":
             return GUEST_RESET
         return QEMU_ENDED
+    if status == QEMU_GUEST_RESET:
+        return GUEST_RESET
     if GUEST_TERMINATED <= status <= SCENARIO_UNUSED and status in TEXT:
         return status
     return QEMU_ENDED

@@ -1,0 +1,19 @@
+//! The harness of the boot tests: boots an image with `scripts/launch`, the same
+//! launcher that a person uses, and tells what came of it.
+//!
+//! ```no_run
+//! let run = boot_tests::Launch::rampart().smoke().mem("512M").run();
+//! run.assert_outcome(boot_tests::Outcome::PoweredOff);
+//! assert_eq!(run.fact("vmpl"), Some("2"));
+//! ```
+//!
+//! The images must have been built (`make build`); a launch without them fails
+//! with the launcher's message.
+
+mod launch;
+mod outcome;
+mod run;
+
+pub use launch::Launch;
+pub use outcome::Outcome;
+pub use run::Run;

@@ -1,0 +1,228 @@
+//! The launcher itself: its command line, its messages, its exit statuses.
+
+use boot_tests::{Launch, Outcome};
+
+/// The words of the command that a dry run prints; it starts nothing and needs no file.
+fn dry_run(options: &[&str]) -> String {
+    let run = Launch::bare(options.iter().copied().chain(["--dry-run"])).run();
+    run.assert_outcome(Outcome::PoweredOff);
+    assert_eq!(
+        run.console.len(),
+        1,
+        "one line and nothing else{}",
+        run.report()
+    );
+    assert_eq!(run.messages, "", "no messages{}", run.report());
+    run.console[0].clone()
+}
+
+fn assert_contains(command: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(command.contains(part), "{part:?} is missing in {command}");
+    }
+}
+
+/// A launch that must fail before it starts QEMU, with this in its message.
+fn refused(options: &[&str], outcome: Outcome, message: &str) {
+    let run = Launch::bare(options.iter().copied()).run();
+    run.assert_outcome(outcome);
+    assert!(
+        run.messages.contains(message),
+        "expected {message:?}{}",
+        run.report()
+    );
+}
+
+#[test]
+fn dry_run_prints_the_emulated_machine() {
+    let command = dry_run(&["--host", "emulated", "--mem", "512M"]);
+    assert_contains(
+        &command,
+        &[
+            "qemu-system-x86_64 ",
+            "-machine q35,smm=off,hpet=off",
+            "-accel tcg,thread=multi",
+            "+svm,+npt,+vgif,+la57,+x2apic,phys-bits=52",
+            // 64 MiB more than the guest gets: the machine's own.
+            "-m 576M",
+            "reserve=off",
+            "-device isa-debug-exit,iobase=0xf4,iosize=4",
+            "/machine.bin",
+            "name=opt/rampart/igvm,file=",
+            "/rampart.igvm",
+            "-no-reboot",
+        ],
+    );
+    assert!(
+        !command.contains("iobase=0x503"),
+        "no counters unless asked for: {command}"
+    );
+}
+
+#[test]
+fn dry_run_prints_a_real_host() {
+    let command = dry_run(&["--host", "snp", "--mem", "8G"]);
+    assert_contains(
+        &command,
+        &[
+            "confidential-guest-support=sev0",
+            "igvm-cfg=igvm0",
+            "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1",
+            "igvm-cfg,id=igvm0,file=",
+            "size=8192M",
+            "-accel kvm",
+        ],
+    );
+    assert!(
+        !command.contains("isa-debug-exit"),
+        "no device of the emulation: {command}"
+    );
+}
+
+#[test]
+fn dry_run_without_an_svsm_takes_the_plain_image() {
+    assert_contains(
+        &dry_run(&["--host", "emulated", "--no-svsm"]),
+        &["/ovmf.igvm"],
+    );
+}
+
+#[test]
+fn dry_run_of_plain_qemu_has_no_image() {
+    let command = dry_run(&["--plain"]);
+    assert_contains(&command, &["/OVMF.fd", "-kernel ", "-initrd "]);
+    assert!(!command.contains("opt/rampart"), "{command}");
+}
+
+#[test]
+fn what_follows_the_dashes_goes_to_qemu() {
+    let run = Launch::bare(["--plain", "--dry-run"])
+        .after_dashes(["-device", "edu"])
+        .run();
+    run.assert_outcome(Outcome::PoweredOff);
+    assert!(run.console[0].ends_with("-device edu"), "{}", run.report());
+}
+
+#[test]
+fn options_reach_the_command() {
+    let command = dry_run(&[
+        "--host",
+        "emulated",
+        "--smp",
+        "2",
+        "--append",
+        "one two",
+        "--disk",
+        "a,b.qcow2",
+        "--disk",
+        "c.img",
+        "--stats",
+        "counters.json",
+        "--scenario",
+        "lie.txt",
+        "--machine-option",
+        "mem_reserve=64",
+        "--log",
+        "console",
+    ]);
+    assert_contains(
+        &command,
+        &[
+            "-smp 2",
+            "one two",
+            // A comma separates QEMU's options, two are one in a name.
+            "format=qcow2,file=a,,b.qcow2",
+            "format=raw,file=c.img",
+            "drive=disk1,disable-legacy=on,iommu_platform=on",
+            "iobase=0x503",
+            "path=counters.json",
+            "name=opt/rampart/scenario,file=lie.txt",
+            "name=opt/rampart/options,string=mem_reserve=64",
+            "logfile=console",
+        ],
+    );
+}
+
+#[test]
+fn a_kernel_of_none_leaves_linux_out() {
+    let command = dry_run(&["--host", "emulated", "--kernel", "none"]);
+    assert!(
+        !command.contains("-kernel") && !command.contains("-initrd"),
+        "{command}"
+    );
+    assert!(!command.contains("-append"), "{command}");
+}
+
+#[test]
+fn missing_files_are_named_with_what_makes_them() {
+    refused(
+        &["--host", "emulated", "--image", "/no/image"],
+        Outcome::NotStarted,
+        "/no/image is missing; 'make image'",
+    );
+    refused(
+        &["--plain", "--kernel", "/no/kernel"],
+        Outcome::NotStarted,
+        "/no/kernel is missing",
+    );
+    refused(
+        &["--plain", "--disk", "/no/disk"],
+        Outcome::NotStarted,
+        "/no/disk is missing",
+    );
+    refused(
+        &["--plain", "--log", "/no/folder/log"],
+        Outcome::NotStarted,
+        "/no/folder/log cannot be written",
+    );
+}
+
+#[test]
+fn a_missing_qemu_is_said() {
+    let run = Launch::plain()
+        .environment("RAMPART_QEMU", "/no/qemu")
+        .run();
+    run.assert_outcome(Outcome::NotStarted);
+    assert!(
+        run.messages.contains("/no/qemu is missing"),
+        "{}",
+        run.report()
+    );
+}
+
+#[test]
+fn bad_values_are_refused_by_name() {
+    for (option, value) in [
+        ("--mem", "2"),
+        ("--mem", "2X"),
+        ("--mem", "-1G"),
+        ("--mem", "1M"),
+        ("--smp", "0"),
+        ("--smp", "two"),
+        ("--timeout", "0"),
+        ("--host", "moon"),
+        ("--machine-option", "novalue"),
+    ] {
+        refused(&[option, value], Outcome::Usage, option);
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    refused(&["--plain", "--no-svsm"], Outcome::Usage, "--plain");
+    refused(&["--plain", "--host", "snp"], Outcome::Usage, "--plain");
+    refused(&["--no-svsm", "--image", "x"], Outcome::Usage, "--no-svsm");
+}
+
+#[test]
+fn a_stray_word_does_not_go_to_qemu() {
+    refused(&["--plain", "disk.img"], Outcome::Usage, "disk.img");
+}
+
+#[test]
+fn a_qemu_that_fails_is_told_from_a_guest_that_powers_off() {
+    let run = Launch::plain()
+        .after_dashes(["-device", "no-such-device"])
+        .run();
+    run.assert_outcome(Outcome::QemuEnded);
+}

@@ -1,0 +1,103 @@
+//! OVMF and Linux boot: in plain QEMU, which checks launcher, guest image and
+//! this harness; as a plain SNP guest; and under Rampart.
+
+use boot_tests::{Launch, Outcome, Run};
+
+const ACTIVE: &str = "Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP";
+
+/// What every boot of the Linux guest has in common.
+fn assert_linux(run: &Run, vmpl: &str) {
+    run.assert_outcome(Outcome::PoweredOff);
+    run.assert_fact("vmpl", vmpl);
+    run.assert_fact("cpus", "1");
+    run.assert_fact("ready", "");
+    assert!(run.fact("kernel").is_some(), "{}", run.report());
+    assert_eq!(
+        run.facts("module").next(),
+        None,
+        "every module loads{}",
+        run.report()
+    );
+}
+
+/// The kernel itself says that it is an SNP guest at this level.
+fn assert_snp(run: &Run, vmpl: &str) {
+    assert_linux(run, vmpl);
+    run.assert_line(&format!("guest: log {ACTIVE}"));
+    run.assert_line(&format!("guest: log SEV: SNP running at VMPL{vmpl}."));
+    run.assert_line("guest: feature SEV-SNP");
+}
+
+#[test]
+fn plain_qemu() {
+    let run = Launch::plain().smoke().run();
+    assert_linux(&run, "none");
+    assert_eq!(
+        run.facts("feature").next(),
+        None,
+        "no SNP without SNP{}",
+        run.report()
+    );
+}
+
+#[test]
+fn plain_qemu_tells_reset_from_power_off() {
+    Launch::plain()
+        .guest_command("reboot -f")
+        .run()
+        .assert_outcome(Outcome::Reset);
+}
+
+#[test]
+fn plain_qemu_runs_a_guest_command() {
+    let run = Launch::plain()
+        .guest_command("echo said by $(uname -s); exit 7")
+        .run();
+    run.assert_outcome(Outcome::PoweredOff)
+        .assert_line("said by Linux")
+        .assert_fact("exit", "7");
+}
+
+#[test]
+fn a_guest_that_goes_on_is_ended_in_time() {
+    let run = Launch::plain().guest_command("sleep 1000").timeout(3).run();
+    run.assert_outcome(Outcome::TimedOut);
+    assert!(
+        run.messages.contains("RIP="),
+        "the registers are shown{}",
+        run.report()
+    );
+}
+
+#[test]
+fn plain_snp_guest_at_vmpl0() {
+    assert_snp(&Launch::without_svsm().smoke().run(), "0");
+}
+
+#[test]
+fn rampart_and_its_guest_at_vmpl2() {
+    let run = Launch::rampart().smoke().stats().run();
+    assert_snp(&run, "2");
+    assert!(
+        run.stats.is_some(),
+        "the machine wrote its counters{}",
+        run.report()
+    );
+}
+
+#[test]
+fn a_virtio_disk_works_in_the_snp_guest() {
+    let disk = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(disk.path(), b"from the host".repeat(1000)).expect("the disk can be written");
+    let run = Launch::rampart()
+        .option("--disk", disk.path())
+        .guest_command(
+            "head -c 13 /dev/vda; echo; echo to the host | dd of=/dev/vda conv=notrunc,fsync",
+        )
+        .run();
+    run.assert_outcome(Outcome::PoweredOff)
+        .assert_line("from the host")
+        .assert_fact("exit", "0");
+    let written = std::fs::read(disk.path()).expect("the disk can be read");
+    assert!(written.starts_with(b"to the host\n"), "{}", run.report());
+}
