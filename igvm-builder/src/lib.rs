@@ -3,7 +3,7 @@
 //! An image is described by a small manifest ([`manifest`]). What it loads is
 //! collected page by page in a [`launch::Launch`], which refuses pages that
 //! overlap, and is written as an IGVM file in the order in which QEMU's loader
-//! measures it ([`file`]). [`inspect`] says what any IGVM file holds.
+//! measures it ([`mod@file`]). [`inspect`] says what any IGVM file holds.
 #![forbid(unsafe_code)]
 
 pub mod build;

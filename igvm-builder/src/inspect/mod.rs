@@ -1,4 +1,4 @@
-//! What an IGVM file holds, as data: printed in words ([`words`]) or written as
+//! What an IGVM file holds, as data: printed in words (`Display`) or written as
 //! JSON.
 
 pub mod directives;
