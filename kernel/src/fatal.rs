@@ -20,9 +20,14 @@ pub(crate) fn end(fatal: Fatal) -> ! {
     };
     if may_speak() {
         match fatal {
-            Fatal::Rampart(reason, 0) => log!("terminating: {reason} (code {:#04x})", reason.code()),
+            Fatal::Rampart(reason, 0) => {
+                log!("terminating: {reason} (code {:#04x})", reason.code())
+            }
             Fatal::Rampart(reason, detail) => {
-                log!("terminating: {reason} (code {:#04x}, detail {detail:#x})", reason.code());
+                log!(
+                    "terminating: {reason} (code {:#04x}, detail {detail:#x})",
+                    reason.code()
+                );
             }
             Fatal::UnsupportedFeatures(mask) => {
                 log!("terminating: {} (mask {mask:#x})", describe(termination));
@@ -39,7 +44,10 @@ pub(crate) fn end_silently(reason: RampartReason) -> ! {
 
 /// Whether a last line can be printed: the GHCB page is there and free, and this is the first end.
 pub(crate) fn may_speak() -> bool {
-    let free = percpu::this().ghcb.get().is_some_and(|page| page.try_lock().is_some());
+    let free = percpu::this()
+        .ghcb
+        .get()
+        .is_some_and(|page| page.try_lock().is_some());
     !ENDING.swap(true, Ordering::Relaxed) && free
 }
 

@@ -1,1 +1,37 @@
+//! Rampart's VMPL0 kernel: the mechanisms and the boot. The monitor decides, the kernel does.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(
+    not(target_os = "none"),
+    allow(dead_code, reason = "the host builds the tests only")
+)]
+
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod arch;
+#[cfg(target_os = "none")]
+mod boot;
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod exception;
+#[cfg(target_os = "none")]
+mod fatal;
+#[cfg(target_os = "none")]
+mod ghcb;
+#[cfg(target_os = "none")]
+mod guest;
+mod line;
+mod mm;
+#[cfg(target_os = "none")]
+mod platform;
+#[cfg(target_os = "none")]
+mod run;
+mod unpack;
+
+#[cfg(target_os = "none")]
+use arch::instructions;
+
+/// The host builds this crate for its unit tests only.
+#[cfg(not(target_os = "none"))]
 fn main() {}

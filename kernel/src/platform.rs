@@ -12,8 +12,8 @@ use protocols::addr::{Gpa, GpaPage};
 use protocols::ghcb::Ghcb;
 use protocols::snp::{Rights, RmpAttributes, RmpResult, Vmpl};
 
-use crate::arch::instructions::PvalidateRaw;
 use crate::arch::cpu;
+use crate::arch::instructions::PvalidateRaw;
 use crate::ghcb;
 use crate::mm::window::GuestWindow;
 
@@ -54,7 +54,9 @@ impl KernelPlatform {
 
 impl Rmp for KernelPlatform {
     fn pvalidate(&mut self, page: GpaPage, validate: bool) -> PvalidateOutcome {
-        self.window.pvalidate(page, validate).map_or(PvalidateOutcome::Fault, outcome)
+        self.window
+            .pvalidate(page, validate)
+            .map_or(PvalidateOutcome::Fault, outcome)
     }
 
     fn rmpadjust(

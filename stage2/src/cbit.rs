@@ -13,8 +13,6 @@ use core::ptr::addr_of_mut;
 use monitor::fatal::Fatal;
 use protocols::ghcb::RampartReason;
 
-use crate::instructions;
-
 // `mov rax, imm64; ret`, in the image's writable memory: stage2 runs on one mapping of everything.
 global_asm!(
     r#"
@@ -40,8 +38,7 @@ const RDRAND_TRIES: u32 = 100;
 /// # Errors
 /// [`Fatal`] when it is not, and when the processor has no random number to give.
 pub(crate) fn prove() -> Result<(), Fatal> {
-    let pattern =
-        instructions::rdrand(RDRAND_TRIES).ok_or(Fatal::new(RampartReason::RandomUnavailable))?;
+    let pattern = rdrand(RDRAND_TRIES).ok_or(Fatal::new(RampartReason::RandomUnavailable))?;
     let fetched: u64;
     // SAFETY: `cbit_probe` is code of ours that nobody else runs; its operand starts at byte 2.
     // The mapping is writable and executable. No serialising instruction is needed: a call to an
@@ -56,4 +53,22 @@ pub(crate) fn prove() -> Result<(), Fatal> {
     } else {
         Err(Fatal::new(RampartReason::CBitUnproven))
     }
+}
+
+/// A hardware random number, or `None` when the processor has none to give after `tries` tries.
+fn rdrand(tries: u32) -> Option<u64> {
+    for _ in 0..tries {
+        let value: u64;
+        let ok: u8;
+        // SAFETY: RDRAND touches no memory; every SNP processor has it. (Where it is missing the
+        // #UD ends in this firmware's exception handler.)
+        unsafe {
+            asm!("rdrand {v}", "setc {ok}", v = out(reg) value, ok = out(reg_byte) ok,
+                 options(nostack));
+        }
+        if ok != 0 {
+            return Some(value);
+        }
+    }
+    None
 }

@@ -36,11 +36,12 @@ pub(crate) const CODE_SELECTOR: u16 = 0x08;
 pub(crate) fn load() {
     let tss = TSS.call_once(|| {
         let mut tss = TaskStateSegment::new();
-        for (index, slot) in
-            tss.interrupt_stack_table.iter_mut().take(stacks::IST_COUNT).enumerate()
-        {
+        // The field is unaligned, so it is written as a whole.
+        let mut table = [VirtAddr::zero(); 7];
+        for (index, slot) in table.iter_mut().take(stacks::IST_COUNT).enumerate() {
             *slot = VirtAddr::new_truncate(stacks::ist_top(index));
         }
+        tss.interrupt_stack_table = table;
         tss
     });
     let (gdt, tss_selector) = GDT.call_once(|| {

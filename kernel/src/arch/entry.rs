@@ -1,4 +1,4 @@
-//! The kernel's first instructions: a stack of its own, then [`crate::main`].
+//! The kernel's first instructions: a stack of its own, then `boot.rs`.
 
 use core::arch::global_asm;
 
@@ -18,5 +18,5 @@ kernel_entry:
     .text
 "#,
     stack_top = sym BOOT_STACK_TOP,
-    main = sym crate::kernel_main,
+    main = sym crate::boot::kernel_main,
 );

@@ -118,8 +118,6 @@ unsafe extern "C" {
 pub(crate) mod vector {
     /// Non-maskable interrupt.
     pub(crate) const NMI: u64 = 2;
-    /// Page fault.
-    pub(crate) const PAGE_FAULT: u64 = 14;
     /// VMM communication exception.
     pub(crate) const VC: u64 = 29;
 }
@@ -131,7 +129,11 @@ pub(crate) fn load() {
     let idt = IDT.call_once(|| {
         let mut idt = InterruptDescriptorTable::new();
         let stub = |vector: usize| {
-            VirtAddr::from_ptr(core::ptr::addr_of!(exception_stubs).cast::<[u8; 16]>().wrapping_add(vector))
+            VirtAddr::from_ptr(
+                core::ptr::addr_of!(exception_stubs)
+                    .cast::<[u8; 16]>()
+                    .wrapping_add(vector),
+            )
         };
         // SAFETY: each address is the entry stub of exactly this vector: it knows whether the
         // processor pushes an error code, and returns by IRETQ. The IST indices are those that

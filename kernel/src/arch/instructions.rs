@@ -120,21 +120,3 @@ pub(crate) unsafe fn msr_protocol(request: u64) -> u64 {
         rdmsr(MSR_GHCB)
     }
 }
-
-/// A hardware random number, or `None` when the processor has none to give after `tries` tries.
-pub(crate) fn rdrand(tries: u32) -> Option<u64> {
-    for _ in 0..tries {
-        let value: u64;
-        let ok: u8;
-        // SAFETY: RDRAND touches no memory; every SNP processor has it. (Where it is missing the
-        // #UD ends in this firmware's exception handler.)
-        unsafe {
-            asm!("rdrand {v}", "setc {ok}", v = out(reg) value, ok = out(reg_byte) ok,
-                 options(nostack));
-        }
-        if ok != 0 {
-            return Some(value);
-        }
-    }
-    None
-}

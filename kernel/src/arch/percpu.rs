@@ -22,8 +22,11 @@ pub(crate) struct PerCpu {
     pub ghcb_gpa: AtomicU64,
 }
 
-static BOOT_CPU: PerCpu =
-    PerCpu { this: AtomicU64::new(0), ghcb: Once::new(), ghcb_gpa: AtomicU64::new(0) };
+static BOOT_CPU: PerCpu = PerCpu {
+    this: AtomicU64::new(0),
+    ghcb: Once::new(),
+    ghcb_gpa: AtomicU64::new(0),
+};
 
 /// Lets GS of the boot CPU point at its data. Comes before everything that asks for [`this`].
 pub(crate) fn install() {

@@ -14,12 +14,15 @@ struct Stack<const N: usize> {
 
 impl<const N: usize> Stack<N> {
     const fn new() -> Self {
-        Self { guard: [0; PAGE], body: [0; N] }
+        Self {
+            guard: [0; PAGE],
+            body: [0; N],
+        }
     }
 }
 
 /// The stack of everything that is not an exception.
-static mut BOOT: Stack<0x8000> = Stack::new();
+static mut BOOT: Stack<0x10000> = Stack::new();
 /// One stack for each vector that may arrive when the stack in use can't be trusted (threat 33).
 static mut IST: [Stack<0x3000>; IST_COUNT] = [const { Stack::new() }; IST_COUNT];
 
@@ -34,8 +37,11 @@ pub(crate) struct StackTop(*const u8);
 unsafe impl Sync for StackTop {}
 
 /// Top of the boot stack.
-pub(crate) static BOOT_STACK_TOP: StackTop =
-    StackTop(addr_of!(BOOT).cast::<u8>().wrapping_add(size_of::<Stack<0x8000>>()));
+pub(crate) static BOOT_STACK_TOP: StackTop = StackTop(
+    addr_of!(BOOT)
+        .cast::<u8>()
+        .wrapping_add(size_of::<Stack<0x10000>>()),
+);
 
 /// Top of interrupt stack `index` (0-based).
 pub(crate) fn ist_top(index: usize) -> u64 {

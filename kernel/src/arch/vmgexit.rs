@@ -24,12 +24,6 @@ pub(crate) fn msr_exchange(request: u64) -> u64 {
     }
 }
 
-/// Leaves with the CPU's GHCB page, which the GHCB MSR names.
-pub(crate) fn page_exchange() {
-    // SAFETY: the page holds the request and is shared; Rust refers to no shared memory.
-    unsafe { instructions::vmgexit() }
-}
-
 /// Asks for termination, by the MSR protocol and for ever: a host that enters the CPU again gets
 /// the same request again (threat 25).
 pub(crate) fn terminate(request: u64) -> ! {

@@ -16,7 +16,10 @@ static HEAP: LockedHeap = LockedHeap(Mutex::new(Heap::empty()));
 // back only what it gave; the lock serialises it. Interrupts are off, so no handler re-enters.
 unsafe impl GlobalAlloc for LockedHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.lock().allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        self.0
+            .lock()
+            .allocate_first_fit(layout)
+            .map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -36,10 +39,4 @@ pub(super) unsafe fn init(base: u64, size: u64) {
     let start = ptr::with_exposed_provenance_mut(base as usize);
     // SAFETY: the caller vouches for the region.
     unsafe { HEAP.0.lock().init(start, size as usize) }
-}
-
-/// Bytes of the heap in use and in all.
-pub(crate) fn usage() -> (usize, usize) {
-    let heap = HEAP.0.lock();
-    (heap.used(), heap.size())
 }

@@ -4,16 +4,22 @@
 use alloc::vec::Vec;
 use core::ptr;
 
-use monitor::platform::{MapFrame, MapStorage, MapStorageFault, PvalidateOutcome, Rmp, RmpadjustFail};
+use monitor::accept::claim;
+use monitor::fatal::Fatal;
+use monitor::platform::{
+    MapFrame, MapStorage, MapStorageFault, PvalidateOutcome, Rmp, RmpadjustFail,
+};
 use monitor::psc;
-use monitor::validate::claim;
+
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K, PAGES_PER_2M};
+use protocols::ghcb::{Ghcb, PscOperation, RampartReason};
 use protocols::snp::{Rights, Vmpl};
 
 use super::layout::OWN_BASE;
 use super::raw;
 use super::space::KernelSpace;
 use crate::arch::instructions;
+use crate::console::log;
 use crate::ghcb::Transport;
 use crate::platform::outcome;
 
@@ -33,12 +39,23 @@ impl MapMemory {
     ///
     /// # Errors
     /// When there is no memory for the list of pieces.
-    pub(crate) fn new(range: GpaRange, space: KernelSpace, touch: bool) -> Result<Self, MapStorageFault> {
+    pub(crate) fn new(
+        range: GpaRange,
+        space: KernelSpace,
+        touch: bool,
+    ) -> Result<Self, MapStorageFault> {
         let count = usize::try_from(range.len() / PAGE_2M).map_err(|_| MapStorageFault)?;
         let mut pieces = Vec::new();
-        pieces.try_reserve_exact(count).map_err(|_| MapStorageFault)?;
+        pieces
+            .try_reserve_exact(count)
+            .map_err(|_| MapStorageFault)?;
         pieces.resize(count, false);
-        Ok(Self { base: range.start().get(), pieces, space, touch })
+        Ok(Self {
+            base: range.start().get(),
+            pieces,
+            space,
+            touch,
+        })
     }
 
     /// The frame's address, if its piece has been brought up.
@@ -52,13 +69,24 @@ impl MapMemory {
     }
 
     /// Page-state change, PVALIDATE, touch, zero.
-    fn bring_up(&mut self, piece: usize) -> Result<(), MapStorageFault> {
-        let offset = PAGE_2M.checked_mul(piece as u64).ok_or(MapStorageFault)?;
-        let gpa = Gpa::new(self.base).checked_add(offset).ok_or(MapStorageFault)?;
-        let page = GpaPage::new_2m(gpa).ok_or(MapStorageFault)?;
-        let va = self.space.map_own_piece(gpa.get()).map_err(|_| MapStorageFault)?;
-        psc::make_private(&mut Transport, page.range()).map_err(|_| MapStorageFault)?;
-        claim(&mut OwnPages, page).map_err(|_| MapStorageFault)?;
+    fn bring_up(&mut self, piece: usize) -> Result<(), Fatal> {
+        let page = PAGE_2M
+            .checked_mul(piece as u64)
+            .and_then(|offset| Gpa::new(self.base).checked_add(offset))
+            .and_then(GpaPage::new_2m)
+            .ok_or(Fatal::INTERNAL)?;
+        let va = self
+            .space
+            .map_own_piece(page.gpa().get())
+            .map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
+        let mut ghcb = Ghcb::zeroed();
+        psc::change(
+            &mut Transport,
+            &mut ghcb,
+            core::iter::once(page),
+            PscOperation::PRIVATE,
+        )?;
+        let _ = claim(&mut OwnPages, page)?;
         let base: *mut u8 = ptr::with_exposed_provenance_mut(va as usize);
         // SAFETY: the piece is mapped, private and validated, and no reference to it exists yet.
         unsafe {
@@ -85,7 +113,10 @@ impl MapStorage for MapMemory {
     fn frame_mut(&mut self, index: u64) -> Result<&mut MapFrame, MapStorageFault> {
         let piece = usize::try_from(index / PAGES_PER_2M).map_err(|_| MapStorageFault)?;
         if !*self.pieces.get(piece).ok_or(MapStorageFault)? {
-            self.bring_up(piece)?;
+            self.bring_up(piece).map_err(|fatal| {
+                log!("no memory for the page map: {fatal}");
+                MapStorageFault
+            })?;
             *self.pieces.get_mut(piece).ok_or(MapStorageFault)? = true;
         }
         let address = self.address(index).ok_or(MapStorageFault)?;

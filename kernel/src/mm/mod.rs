@@ -3,6 +3,10 @@
 //! All `unsafe` of the kernel is here and in [`crate::arch`].
 
 pub(crate) mod layout;
+#[allow(
+    dead_code,
+    reason = "stage2 shares the file and needs another part of it"
+)]
 pub(crate) mod paging;
 
 #[cfg(target_os = "none")]

@@ -53,11 +53,20 @@ impl KernelSpace {
     /// # Safety
     /// Called once, with the root of the current tables, which stage2 built, and with `free` as its
     /// hand-off says: 4 KiB aligned own memory, mapped at [`OWN_BASE`], used by nothing. `c_bit` is the C-bit's mask.
-    pub(crate) unsafe fn take_over(root: u64, free: GpaRange, c_bit: u64) -> Result<Self, PagingError> {
+    pub(crate) unsafe fn take_over(
+        root: u64,
+        free: GpaRange,
+        c_bit: u64,
+    ) -> Result<Self, PagingError> {
         let start = free.start().get();
-        let heap_start =
-            start.checked_add(TABLE_FRAMES * PAGE_4K).ok_or(PagingError::OutOfFrames)?;
-        let heap_size = free.end().get().checked_sub(heap_start).ok_or(PagingError::OutOfFrames)?;
+        let heap_start = start
+            .checked_add(TABLE_FRAMES * PAGE_4K)
+            .ok_or(PagingError::OutOfFrames)?;
+        let heap_size = free
+            .end()
+            .get()
+            .checked_sub(heap_start)
+            .ok_or(PagingError::OutOfFrames)?;
         // SAFETY: these are the current tables; stage2 put them into own memory, which is mapped
         // at OWN_BASE, and stage2 is gone.
         let mut tables = unsafe { PageTables::new(root, OWN_BASE, c_bit) };
@@ -68,14 +77,24 @@ impl KernelSpace {
         cpu::flush_all();
         // SAFETY: the rest of `free` is own memory that nothing uses.
         unsafe { heap::init(OWN_BASE + heap_start, heap_size) };
-        Ok(Self { tables, frames: Frames { next: start, end: heap_start } })
+        Ok(Self {
+            tables,
+            frames: Frames {
+                next: start,
+                end: heap_start,
+            },
+        })
     }
 
     /// Maps the guest window; see [`GuestWindow`].
     ///
     /// # Errors
     /// [`PagingError`].
-    pub(crate) fn map_guest(&mut self, top: u64, hole: GpaRange) -> Result<GuestWindow, PagingError> {
+    pub(crate) fn map_guest(
+        &mut self,
+        top: u64,
+        hole: GpaRange,
+    ) -> Result<GuestWindow, PagingError> {
         GuestWindow::map(top, hole, &mut self.tables, &mut self.frames)
     }
 

@@ -34,7 +34,9 @@ impl GuestWindow {
         tables: &mut PageTables,
         frames: &mut dyn FrameSource,
     ) -> Result<Self, PagingError> {
-        let top = top.checked_next_multiple_of(PAGE_1G).ok_or(PagingError::BadAddress)?;
+        let top = top
+            .checked_next_multiple_of(PAGE_1G)
+            .ok_or(PagingError::BadAddress)?;
         if top > WINDOW_SIZE {
             return Err(PagingError::BadAddress);
         }
@@ -49,7 +51,11 @@ impl GuestWindow {
                 }
             }
         }
-        Ok(Self { top, hole, frame: GpaRange::default() })
+        Ok(Self {
+            top,
+            hole,
+            frame: GpaRange::default(),
+        })
     }
 
     /// The window's address of `[gpa, gpa + len)`, `None` when any of it is not mapped.
@@ -59,7 +65,9 @@ impl GuestWindow {
         if hidden || range.end().get() > self.top {
             return None;
         }
-        Some(core::ptr::with_exposed_provenance_mut((WINDOW_BASE + gpa.get()) as usize))
+        Some(core::ptr::with_exposed_provenance_mut(
+            (WINDOW_BASE + gpa.get()) as usize,
+        ))
     }
 
     /// Shows one page of the hole.
@@ -168,5 +176,12 @@ fn map_one(
     tables: &mut PageTables,
     frames: &mut dyn FrameSource,
 ) -> Result<(), PagingError> {
-    tables.map(WINDOW_BASE + base, base, size, Access::Write, Sharing::Private, frames)
+    tables.map(
+        WINDOW_BASE + base,
+        base,
+        size,
+        Access::Write,
+        Sharing::Private,
+        frames,
+    )
 }

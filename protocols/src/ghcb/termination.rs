@@ -160,6 +160,7 @@ reasons! {
     CBitUnproven = 0x13: "the C-bit does not encrypt memory",
     CpuidPageMalformed = 0x14: "the CPUID page is malformed",
     SecretsPageMalformed = 0x15: "the secrets page is malformed",
+    NoHugePages = 0x16: "the processor has no 1 GiB pages",
 
     // The host's answers.
     GhcbProtocolVersion = 0x20: "the host does not support GHCB protocol version 2",
