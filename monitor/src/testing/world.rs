@@ -12,7 +12,7 @@ use snp_model::system::PageState;
 use zerocopy::IntoBytes;
 
 use super::{FrameStore, Machine};
-use crate::accept::{accept_range, grant_range};
+use crate::accept::{Claimed, accept_range, claim, grant_range};
 use crate::fatal::Fatal;
 use crate::guest::Guest;
 use crate::memory::{GuestMemoryMap, ImageRanges, parse_ram};
@@ -89,7 +89,7 @@ impl World {
             machine: Machine::new(),
             guest,
         };
-        world.open(range(Self::FIRMWARE, Self::FIRMWARE_SIZE), PageSize::Size2M);
+        world.claim(image.firmware);
         world.open_granted(range(Self::SMALL, Self::SMALL_SIZE));
         world.open_granted(range(Self::LARGE, 0x20_0000));
         for pending in range(Self::PENDING, Self::FIRMWARE - Self::PENDING).pages(PageSize::Size2M)
@@ -109,17 +109,22 @@ impl World {
             .unwrap();
     }
 
-    fn open(&mut self, range: GpaRange, largest: PageSize) {
-        for page in range.pages(largest) {
+    /// The firmware's own memory, as stage2 leaves it: validated, not zeroed.
+    fn claim(&mut self, range: GpaRange) {
+        for page in range.pages(PageSize::Size2M) {
+            self.private(page);
+            assert_eq!(claim(&mut self.machine, page), Ok(Claimed::Whole));
+            self.guest.pages.mark_valid(page).unwrap();
+        }
+    }
+
+    fn open_granted(&mut self, range: GpaRange) {
+        for page in range.pages(PageSize::Size2M) {
             self.private(page);
         }
         let policy = self.guest.policy;
         accept_range(&mut self.machine, &mut self.guest.pages, policy, range).unwrap();
-    }
-
-    fn open_granted(&mut self, range: GpaRange) {
-        self.open(range, PageSize::Size2M);
-        grant_range(&mut self.machine, self.guest.policy, range).unwrap();
+        grant_range(&mut self.machine, policy, range).unwrap();
     }
 
     fn start(&mut self) {
