@@ -216,9 +216,11 @@ pub fn without_symbols(bytes: &[u8]) -> Result<Vec<u8>, ElfError> {
     let data_end = program_headers
         .iter()
         .filter(|program_header| program_header.p_type(endian) == PT_LOAD)
-        .filter_map(|program_header| program_header.data(endian, bytes).ok())
-        // `data` lies in `bytes`, so the difference is its offset.
-        .map(|data| data.as_ptr_range().end.addr() - bytes.as_ptr().addr())
+        // `parse` found every segment inside the file. One without bytes (bss
+        // alone) may have any offset.
+        .map(|program_header| program_header.file_range(endian))
+        .filter(|(_, len)| *len != 0)
+        .map(|(offset, len)| (offset + len) as usize)
         .max();
     let mut kept = bytes[..table_end.max(data_end.unwrap_or(0))].to_vec();
     // e_shoff, and e_shentsize, e_shnum, e_shstrndx at the header's end.
@@ -255,6 +257,23 @@ mod tests {
             ],
         }
         .build()
+    }
+
+    #[test]
+    fn a_segment_without_file_data_does_not_hinder_dropping_the_symbols() {
+        let file = two_segments();
+        let with_symbols = [file.as_slice(), &[0xaa; 100]].concat();
+        assert_eq!(without_symbols(&with_symbols).unwrap(), file);
+    }
+
+    #[test]
+    fn a_segment_without_bytes_may_have_any_offset() {
+        let mut bytes = two_segments();
+        // p_offset of the third program header, whose p_filesz is 0.
+        let third = 64 + 2 * 56 + 8;
+        bytes[third..third + 8].copy_from_slice(&0x10_0000u64.to_le_bytes());
+        let kept = without_symbols(&bytes).unwrap();
+        assert_eq!(kept.len(), bytes.len());
     }
 
     #[test]
