@@ -4,37 +4,22 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use monitor::fatal::Fatal;
-use protocols::ghcb::termination::{RampartReason, Termination, describe};
+use protocols::ghcb::RampartReason;
 
 use crate::arch::{percpu, vmgexit};
 use crate::console::log;
+use crate::ghcb::Transport;
 
 /// Set when the end has begun, so that a fault on the way ends at once.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Ends the machine.
 pub(crate) fn end(fatal: Fatal) -> ! {
-    let termination = match fatal {
-        Fatal::Rampart(reason, _) => reason.termination(),
-        Fatal::UnsupportedFeatures(_) => Termination::SNP_UNSUPPORTED,
-    };
     if may_speak() {
-        match fatal {
-            Fatal::Rampart(reason, 0) => {
-                log!("terminating: {reason} (code {:#04x})", reason.code())
-            }
-            Fatal::Rampart(reason, detail) => {
-                log!(
-                    "terminating: {reason} (code {:#04x}, detail {detail:#x})",
-                    reason.code()
-                );
-            }
-            Fatal::UnsupportedFeatures(mask) => {
-                log!("terminating: {} (mask {mask:#x})", describe(termination));
-            }
-        }
+        log!("terminating: {fatal}");
     }
-    vmgexit::terminate(termination.msr().0)
+    // The GHCB page is for a mask of unsupported features alone, which stage2 has dealt with.
+    monitor::fatal::end(&mut Transport, None, fatal)
 }
 
 /// Ends the machine without a word: the GHCB page is in use.

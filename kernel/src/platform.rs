@@ -120,9 +120,8 @@ impl Host for KernelPlatform {
 }
 
 impl VcpuControl for KernelPlatform {
-    /// One vCPU: its own translations are all there are at VMPL0, and entering another level
-    /// loads that level's context, which the VMSA's tagged translations belong to; the flush by
-    /// the host at RMPUPDATE and PVALIDATE (APM 15.36.6) covers the rest.
+    /// There is one vCPU. Its translations of all levels are under one address space identifier, so
+    /// it drops them itself.
     fn flush_all_vcpus(&mut self) {
         cpu::flush_all();
     }

@@ -87,8 +87,13 @@ impl<'a> Elf<'a> {
                 let offset = usize::try_from(u64_at(header, 8)?).map_err(|_| ElfError::Bounds)?;
                 let in_file = usize::try_from(u64_at(header, 32)?).map_err(|_| ElfError::Bounds)?;
                 let memory = u64_at(header, 40)?;
-                let end = offset.checked_add(in_file).ok_or(ElfError::Bounds)?;
-                let bytes = self.file.get(offset..end).ok_or(ElfError::Bounds)?;
+                // The offset of a segment without bytes (bss alone) names nothing.
+                let bytes = if in_file == 0 {
+                    &[]
+                } else {
+                    let end = offset.checked_add(in_file).ok_or(ElfError::Bounds)?;
+                    self.file.get(offset..end).ok_or(ElfError::Bounds)?
+                };
                 if (bytes.len() as u64) > memory {
                     return Err(ElfError::Bounds);
                 }
@@ -177,6 +182,17 @@ mod tests {
         for len in 0..f.len() {
             assert!(first(&f[..len]).is_err(), "{len} bytes were taken");
         }
+    }
+
+    #[test]
+    fn a_segment_without_bytes_may_lie_behind_the_file() {
+        let mut f = file();
+        f[72..80].copy_from_slice(&0x1_0000u64.to_le_bytes());
+        f[96..104].copy_from_slice(&0u64.to_le_bytes());
+        assert_eq!(
+            first(&f).map(|segment| (segment.bytes.len(), segment.memory)),
+            Ok((0, 16))
+        );
     }
 
     #[test]
