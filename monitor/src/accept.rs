@@ -84,3 +84,6 @@ pub fn grant_range<P: Rmp + ?Sized>(
         .pages(PageSize::Size2M)
         .try_for_each(|page| set_rights(platform, policy, page, Rights::all()))
 }
+
+#[cfg(test)]
+mod tests;

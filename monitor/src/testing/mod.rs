@@ -1,12 +1,14 @@
 //! What the tests of several modules share: the mechanisms on the model's machine,
 //! with every step recorded, and a guest on it.
 
+mod cpuid;
 mod frames;
 mod machine;
 mod script;
 mod world;
 
+pub(crate) use cpuid::{cpuid_page, registers};
 pub(crate) use frames::FrameStore;
 pub(crate) use machine::{Event, Machine};
-pub(crate) use script::{HostScript, psc_header};
+pub(crate) use script::psc_header;
 pub(crate) use world::{Outcome, World, page, page_2m, range};
