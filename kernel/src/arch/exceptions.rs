@@ -6,13 +6,13 @@
 
 use core::arch::global_asm;
 
+use protocols::boot::layout::KERNEL_VMA;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::descriptors::Ist;
 use crate::exception::exception;
-use crate::mm::layout::IMAGE_BASE;
 
 /// What an exception left on the stack; the general registers may be changed for the return.
 #[repr(C)]
@@ -193,7 +193,7 @@ unsafe extern "C" {
 /// The bytes of the kernel's own instruction at `rip`, or `None` when `rip` is not in its text.
 pub(crate) fn instruction_at<const N: usize>(rip: u64) -> Option<[u8; N]> {
     let end = core::ptr::addr_of!(__text_end) as u64;
-    if rip < IMAGE_BASE || rip.checked_add(N as u64)? > end {
+    if rip < KERNEL_VMA || rip.checked_add(N as u64)? > end {
         return None;
     }
     // SAFETY: the range lies in the kernel's text, which is mapped read-only for good.

@@ -2,11 +2,11 @@
 //! tables that the kernel starts on.
 //!
 //! ```text
-//! 0x0000_0000_0200_0000   stage2's image, read and execute: only for the jump, dropped by the kernel
+//! STAGE2_BASE             stage2's image, read and execute: only for the jump, dropped by the kernel
 //! 0xFFFF_8000_0000_0000   guest window: guest physical memory without the firmware's range
 //! 0xFFFF_E000_0000_0000   own memory: the firmware's range without the kernel's image
 //! 0xFFFF_F000_0000_0000   shared memory: GHCB pages, and nothing else
-//! 0xFFFF_FFFF_8000_0000   the kernel's image
+//! KERNEL_VMA              the kernel's image, where it is linked
 //! ```
 //! In each of the middle three, a virtual address is the base plus the guest physical address.
 
@@ -18,8 +18,6 @@ pub(crate) const WINDOW_SIZE: u64 = 1 << 46;
 pub(crate) const OWN_BASE: u64 = 0xFFFF_E000_0000_0000;
 /// Base of memory shared with the host.
 pub(crate) const SHARED_BASE: u64 = 0xFFFF_F000_0000_0000;
-/// Where the kernel's image is linked.
-pub(crate) const IMAGE_BASE: u64 = 0xFFFF_FFFF_8000_0000;
 
 /// Bytes in a page.
 pub(crate) const PAGE_4K: u64 = 0x1000;
