@@ -58,7 +58,7 @@ pub fn build(base: u64, c_bit: u8, code: Range) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const BASE: u64 = 0x0201_0000;
+    const BASE: u64 = 0x1801_0000;
     const C_BIT: u64 = 1 << 51;
     const ADDRESS: u64 = 0x0007_FFFF_FFFF_F000;
 
@@ -92,12 +92,12 @@ mod tests {
             BASE,
             51,
             Range {
-                start: 0x0200_0000,
-                end: 0x0201_0000,
+                start: 0x1800_0000,
+                end: 0x1801_0000,
             },
         );
         assert_eq!(tables.len(), 4 * PAGE_SIZE as usize);
-        for address in [0, 0x1234, 0x0200_0000, 0x023F_F123, MAPPED - 1] {
+        for address in [0, 0x1234, 0x1800_0000, 0x183F_F123, MAPPED - 1] {
             let (private, target) = walk(&tables, address).unwrap();
             assert_eq!((private & C_BIT, target), (C_BIT, address));
             let (shared, target) = walk(&tables, address + MAPPED).unwrap();
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn only_the_code_is_executable() {
         let code = Range {
-            start: 0x0200_0000,
-            end: 0x0201_0000,
+            start: 0x1800_0000,
+            end: 0x1801_0000,
         };
         let tables = build(BASE, 51, code);
         for address in (0..MAPPED).step_by(LARGE_PAGE as usize) {
             let executable = walk(&tables, address).unwrap().0 & NO_EXECUTE == 0;
-            assert_eq!(executable, address == 0x0200_0000, "{address:#x}");
+            assert_eq!(executable, address == 0x1800_0000, "{address:#x}");
         }
     }
 

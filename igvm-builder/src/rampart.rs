@@ -259,7 +259,7 @@ mod tests {
     fn build(change: impl FnOnce(&mut Input)) -> Result<Launch, RampartError> {
         let mut input = Input {
             stage2: stage2().build(),
-            kernel: ElfFile::single(0x0240_0000, vec![0x42; 0x3000]).build(),
+            kernel: ElfFile::single(0x1840_0000, vec![0x42; 0x3000]).build(),
             firmware: vec![0xff; 0x2000],
             guest_vmpl: 2,
             c_bit: 51,
@@ -322,11 +322,11 @@ mod tests {
                 .iter()
                 .any(|range| range.start <= gpa && gpa < range.end)
         };
-        for gpa in (0x0200_0000u64..0x0280_0000).step_by(PAGE_SIZE as usize) {
+        for gpa in (0x1800_0000u64..0x1880_0000).step_by(PAGE_SIZE as usize) {
             assert_ne!(launch.owner_of(gpa).is_some(), required(gpa), "{gpa:#x}");
         }
         assert!(required(0xFFFF_E000) && required(0xFFFF_F000));
-        assert!(!required(0x0280_0000) && !required(0x01FF_F000));
+        assert!(!required(0x1880_0000) && !required(0x01FF_F000));
     }
 
     #[test]
@@ -337,12 +337,12 @@ mod tests {
         let entry = message(build(|input| input.stage2 = moved.build()));
         assert_eq!(
             entry,
-            "stage2: the entry is 0x2000010, must be the first byte, 0x2000000"
+            "stage2: the entry is 0x18000010, must be the first byte, 0x18000000"
         );
         let mut large = stage2();
         large.segments[1].memory_size = 0xD001;
         let segment = message(build(|input| input.stage2 = large.build()));
-        assert!(segment.contains("0x02003000..0x02010001"), "{segment}");
+        assert!(segment.contains("0x18003000..0x18010001"), "{segment}");
         let kernel = message(build(|input| input.kernel = b"no ELF".to_vec()));
         assert!(
             kernel.starts_with("kernel: not a readable ELF64 file"),
@@ -378,7 +378,7 @@ mod tests {
                 error,
                 RampartError::TooLarge {
                     part: "firmware",
-                    gpa: 0x0202_1000,
+                    gpa: 0x1802_1000,
                     ..
                 }
             ),
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn symbols_do_not_enter_the_image() {
-        let mut with_symbols = ElfFile::single(0x0240_0000, vec![0x42; 0x3000]).build();
+        let mut with_symbols = ElfFile::single(0x1840_0000, vec![0x42; 0x3000]).build();
         let length = with_symbols.len();
         with_symbols.extend(b"/home/builder/secret-name");
         with_symbols[40..48].copy_from_slice(&(length as u64).to_le_bytes());

@@ -67,7 +67,7 @@ mod tests {
     fn only_fields_that_qemu_keeps_are_set() {
         for vmsa in [
             reset_vector(SevFeatures::SNP),
-            stage2_start(SevFeatures::SNP, 0x0201_0000),
+            stage2_start(SevFeatures::SNP, 0x1801_0000),
         ] {
             assert!(beyond_qemu(&vmsa).iter().all(|byte| *byte == 0));
         }
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn both_crates_agree_where_the_fields_are() {
-        let vmsa = stage2_start(SevFeatures::SNP, 0x0200_8000);
+        let vmsa = stage2_start(SevFeatures::SNP, 0x1800_8000);
         let igvm = to_igvm(&vmsa);
         assert_eq!(igvm.rip, vmsa.rip);
-        assert_eq!(igvm.rsp, 0x0200_8000);
+        assert_eq!(igvm.rsp, 0x1800_8000);
         assert_eq!(igvm.cr3, layout::PAGE_TABLES);
         assert_eq!(igvm.efer, vmsa.efer);
         assert_eq!(igvm.pat, vmsa.g_pat);

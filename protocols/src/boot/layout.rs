@@ -10,7 +10,11 @@ use crate::addr::{Gpa, GpaRange, PAGE_2M, PAGE_4K};
 pub const C_BIT: u32 = 51;
 
 /// First byte of Rampart's fixed range.
-pub const FIRMWARE_BASE: u64 = 0x0200_0000;
+///
+/// OVMF takes the RAM from address 0 up to the first hole for all its low
+/// memory and puts its own permanent memory at the end of it, so the range lies
+/// as high as a guest of 512 MiB allows, the page map of 1 TiB included.
+pub const FIRMWARE_BASE: u64 = 0x1800_0000;
 /// Length of Rampart's fixed range: the launch area and the kernel area.
 pub const FIRMWARE_SIZE: u64 = LAUNCH_AREA_SIZE + KERNEL_AREA_SIZE;
 
@@ -38,29 +42,29 @@ pub const STAGE2_BASE: u64 = LAUNCH_AREA_BASE;
 pub const STAGE2_SIZE: u64 = 0x1_0000;
 
 /// Page tables that stage2 starts on. The first page is the PML4.
-pub const PAGE_TABLES: u64 = 0x0201_0000;
+pub const PAGE_TABLES: u64 = FIRMWARE_BASE + 0x1_0000;
 /// Most that the page tables may take: eight pages.
 pub const PAGE_TABLES_SIZE: u64 = 8 * PAGE_4K;
 
 /// The CPUID page that the secure processor checked.
-pub const CPUID_PAGE: u64 = 0x0201_8000;
+pub const CPUID_PAGE: u64 = FIRMWARE_BASE + 0x1_8000;
 /// The secrets page that the secure processor wrote.
-pub const SECRETS_PAGE: u64 = 0x0201_9000;
+pub const SECRETS_PAGE: u64 = FIRMWARE_BASE + 0x1_9000;
 /// IGVM parameter area 0: the host's memory map. Not measured.
-pub const MEMORY_MAP_PAGE: u64 = 0x0201_a000;
+pub const MEMORY_MAP_PAGE: u64 = FIRMWARE_BASE + 0x1_a000;
 /// IGVM parameter area 1: the host's number of virtual processors. Not measured.
-pub const VP_COUNT_PAGE: u64 = 0x0201_b000;
+pub const VP_COUNT_PAGE: u64 = FIRMWARE_BASE + 0x1_b000;
 /// The measured [`ImageHeader`](super::ImageHeader).
-pub const IMAGE_HEADER_PAGE: u64 = 0x0201_c000;
+pub const IMAGE_HEADER_PAGE: u64 = FIRMWARE_BASE + 0x1_c000;
 
 /// First byte of the packed payloads: kernel, then guest firmware. Each starts
 /// at a page.
-pub const PAYLOAD_BASE: u64 = 0x0202_0000;
+pub const PAYLOAD_BASE: u64 = FIRMWARE_BASE + 0x2_0000;
 /// End of the payloads, first byte beyond.
 pub const PAYLOAD_END: u64 = BOOT_GHCB;
 
 /// The GHCB page that stage2 shares with the host. The launch does not load it.
-pub const BOOT_GHCB: u64 = 0x023f_f000;
+pub const BOOT_GHCB: u64 = FIRMWARE_BASE + 0x3f_f000;
 
 /// In stage2, `SHARED_ALIAS + g` is GPA `g` with the C-bit clear, and `g` is
 /// GPA `g` with the C-bit set, for `g` below [`IDENTITY_SIZE`].
