@@ -1,0 +1,208 @@
+//! The lies that there are.
+
+/// A register of a CPUID answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// EAX.
+    Eax,
+    /// EBX.
+    Ebx,
+    /// ECX.
+    Ecx,
+    /// EDX.
+    Edx,
+}
+
+/// How a page-state change is answered wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PscLie {
+    /// `pretend`: "all done", and nothing is.
+    Pretend,
+    /// `partial N`: stops after N entries, without an error.
+    Partial(u16),
+    /// `backwards`: shows less progress than the request came with; nothing is done.
+    Backwards,
+    /// `overshoot`: shows more progress than the list is long; nothing is done.
+    Overshoot,
+    /// `error CODE`: this SW_EXITINFO2 or MSR error; nothing is done.
+    Error(u64),
+    /// `opposite`: shared for private and private for shared, and "done".
+    Opposite,
+}
+
+/// How an answer in the GHCB page is spoilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GhcbLie {
+    /// `silent`: the request is not served and the page stays as the guest wrote it.
+    Silent,
+    /// `invalid`: served, but no field is marked valid.
+    Invalid,
+    /// `exception VECTOR [ERROR]`: not served; the guest is to raise an exception.
+    Exception {
+        /// The vector.
+        vector: u8,
+        /// The error code, if it has one.
+        error: Option<u32>,
+    },
+    /// `set FIELD VALUE`: served, then a field is changed and marked valid.
+    Set {
+        /// Offset in the page.
+        offset: u16,
+        /// The new value, 8 bytes.
+        value: u64,
+    },
+    /// `flip FIELD VALUE`: served; once the guest has read the field, it changes.
+    Flip {
+        /// Offset in the page.
+        offset: u16,
+        /// The value of any later read, 8 bytes.
+        value: u64,
+    },
+    /// `watch`: served; a byte of the answer that is read twice is a violation.
+    Watch,
+}
+
+/// How a run-VMPL request is answered wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunVmplLie {
+    /// `spurious`: "it ran", and it did not.
+    Spurious,
+    /// `refuse`: an error.
+    Refuse,
+    /// `level N`: another level runs than was asked for.
+    Level(u8),
+}
+
+/// One way of the host to misbehave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// `sev-features set MASK`: more features in the launched VMSA.
+    SevFeatures(u64),
+    /// `cpuid LEAF SUBLEAF REGISTER VALUE`: another value in the CPUID page.
+    Cpuid {
+        /// Leaf.
+        leaf: u32,
+        /// Subleaf.
+        subleaf: u32,
+        /// Register.
+        register: Register,
+        /// Its value.
+        value: u32,
+    },
+    /// `cpuid-count N`: the CPUID page's count, true or not.
+    CpuidCount(u32),
+    /// `memory-map clear`: an empty memory map.
+    MemoryMapClear,
+    /// `memory-map add START LENGTH TYPE`: one more entry.
+    MemoryMapAdd {
+        /// Number of the first 4 KiB page.
+        first_page: u64,
+        /// Number of 4 KiB pages.
+        pages: u64,
+        /// IGVM's memory type.
+        kind: u16,
+    },
+    /// `vp-count N`: another number of processors.
+    VpCount(u32),
+    /// `hv-features set MASK` and `hv-features clear MASK`.
+    HvFeatures {
+        /// Bits to offer.
+        set: u64,
+        /// Bits to withhold.
+        clear: u64,
+    },
+    /// `ghcb-versions MIN MAX`: the range of protocol versions.
+    GhcbVersions {
+        /// Lowest.
+        min: u16,
+        /// Highest.
+        max: u16,
+    },
+    /// `c-bit N`: the C-bit in the answer to SEV_INFO.
+    CBit(u8),
+    /// `force-4k`: the host assigns pages of 4 KiB only.
+    Force4k,
+    /// `remap GPA`: a fresh system page behind a guest page.
+    Remap(u64),
+    /// `swap GPA`: the other page of a remapped one again.
+    Swap(u64),
+    /// `move FROM TO`: the system page behind FROM, contents and all, goes behind TO.
+    Move {
+        /// The guest page that loses its system page.
+        from: u64,
+        /// The guest page that gets it.
+        to: u64,
+    },
+    /// `unassign GPA`: RMPUPDATE takes the page away.
+    Unassign(u64),
+    /// `smash GPA`: PSMASH of the 2 MiB page.
+    Smash(u64),
+    /// `inject VECTOR [ERROR]`: an event for VMPL0.
+    Inject {
+        /// The vector.
+        vector: u8,
+        /// The error code, if it has one.
+        error: Option<u32>,
+    },
+    /// `forge-vc CODE`: #VC with this exit code in VMPL0.
+    ForgeVc(u64),
+    /// `ghcb poke FIELD VALUE`: a write to VMPL0's GHCB page, whatever goes on there.
+    GhcbPoke {
+        /// Offset in the page.
+        offset: u16,
+        /// The value, 8 bytes.
+        value: u64,
+    },
+    /// `psc …`.
+    Psc(PscLie),
+    /// `msr answer VALUE`: the GHCB MSR's value, whatever was asked.
+    MsrAnswer(u64),
+    /// `ghcb …`.
+    Ghcb(GhcbLie),
+    /// `run-vmpl …`.
+    RunVmpl(RunVmplLie),
+    /// `resume-after-termination N`: the level is entered again N times.
+    ResumeAfterTermination(u32),
+}
+
+/// When a kind of lie can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Part of the launch: no point.
+    Launch,
+    /// Something that the host does: at any point, or right before the first
+    /// instruction.
+    Deed,
+    /// A wrong answer: at a VMGEXIT, or at all of them.
+    Answer,
+    /// At a termination request, whichever point.
+    End,
+}
+
+impl Lie {
+    /// When it can be told.
+    pub const fn class(self) -> Class {
+        match self {
+            Lie::SevFeatures(_)
+            | Lie::Cpuid { .. }
+            | Lie::CpuidCount(_)
+            | Lie::MemoryMapClear
+            | Lie::MemoryMapAdd { .. }
+            | Lie::VpCount(_) => Class::Launch,
+            Lie::HvFeatures { .. }
+            | Lie::GhcbVersions { .. }
+            | Lie::CBit(_)
+            | Lie::Force4k
+            | Lie::Remap(_)
+            | Lie::Swap(_)
+            | Lie::Move { .. }
+            | Lie::Unassign(_)
+            | Lie::Smash(_)
+            | Lie::Inject { .. }
+            | Lie::ForgeVc(_)
+            | Lie::GhcbPoke { .. } => Class::Deed,
+            Lie::Psc(_) | Lie::MsrAnswer(_) | Lie::Ghcb(_) | Lie::RunVmpl(_) => Class::Answer,
+            Lie::ResumeAfterTermination(_) => Class::End,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The text of a scenario. Strict: what is not understood is refused, with its
+//! line, because a scenario that does less than it says makes a test pass.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::lie::{Class, GhcbLie, Lie, PscLie, RunVmplLie};
+use crate::point::{Moment, Point, Times};
+use crate::words::{Words, parse_number};
+
+/// Most lines with lies in one scenario.
+pub const MAX_LINES: usize = 64;
+
+/// One line of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in the file, from 1.
+    pub number: u32,
+    /// The line as it was written, without space around it.
+    pub text: String,
+    /// When the lie is told; `None`: from launch on.
+    pub point: Option<Point>,
+    /// The lie.
+    pub lie: Lie,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The line ends where this should come.
+    Missing(&'static str),
+    /// A word that means nothing here.
+    Unexpected(String),
+    /// This should be a number.
+    NotANumber(&'static str, String),
+    /// The number does not fit.
+    TooLarge(&'static str),
+    /// A page address is not a multiple of 4096.
+    NotAPage(&'static str),
+    /// A field's offset is not a multiple of 8.
+    NotAField,
+    /// The lie is part of the launch and has no point.
+    LaunchHasNoPoint,
+    /// The lie is an answer, and nothing asks at this point.
+    NotAnExit,
+    /// `when` is missing in front of a point.
+    NoWhen,
+    /// There are more lines than [`MAX_LINES`].
+    TooManyLines,
+}
+
+impl Wrong {
+    pub(crate) fn unexpected(word: &str) -> Self {
+        Wrong::Unexpected(word.into())
+    }
+
+    pub(crate) fn not_a_number(what: &'static str, word: &str) -> Self {
+        Wrong::NotANumber(what, word.into())
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::Missing(what) => write!(f, "the line ends where {what} should come"),
+            Wrong::Unexpected(word) => write!(f, "{word:?} means nothing here"),
+            Wrong::NotANumber(what, word) => {
+                write!(f, "{word:?} is not a number, but {what} should be")
+            }
+            Wrong::TooLarge(what) => write!(f, "{what} is too large"),
+            Wrong::NotAPage(what) => write!(f, "{what} is not a multiple of 4096"),
+            Wrong::NotAField => write!(f, "a field's offset is a multiple of 8"),
+            Wrong::LaunchHasNoPoint => write!(f, "a lie of the launch has no \"when\""),
+            Wrong::NotAnExit => write!(
+                f,
+                "a wrong answer needs a point at which something is asked: vmgexit, msr or nae"
+            ),
+            Wrong::NoWhen => write!(f, "a point comes behind the word \"when\""),
+            Wrong::TooManyLines => write!(f, "more than {MAX_LINES} lies"),
+        }
+    }
+}
+
+/// A scenario that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The line, from 1.
+    pub line: u32,
+    /// What is wrong with it.
+    pub wrong: Wrong,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.wrong)
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+/// Reads a scenario. Empty lines and lines that begin with `#` count for nothing.
+///
+/// # Errors
+/// The first line that is not understood.
+pub fn parse(text: &str) -> Result<Vec<Line>, ParseError> {
+    let mut lines = Vec::new();
+    for (number, raw) in (1u32..).zip(text.lines()) {
+        let trimmed = raw.trim();
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            continue;
+        }
+        let error = |wrong| ParseError {
+            line: number,
+            wrong,
+        };
+        if lines.len() == MAX_LINES {
+            return Err(error(Wrong::TooManyLines));
+        }
+        let (point, lie) = line(trimmed).map_err(error)?;
+        lines.push(Line {
+            number,
+            text: trimmed.into(),
+            point,
+            lie,
+        });
+    }
+    Ok(lines)
+}
+
+fn line(text: &str) -> Result<(Option<Point>, Lie), Wrong> {
+    let mut words = Words::new(text);
+    let point = if words.peek() == Some("when") {
+        words.next("when")?;
+        Some(point(&mut words)?)
+    } else {
+        None
+    };
+    let lie = lie(&mut words)?;
+    words.end()?;
+    match (lie.class(), point) {
+        (Class::Launch, Some(_)) => Err(Wrong::LaunchHasNoPoint),
+        (Class::Answer, Some(point)) if !point.is_exit() => Err(Wrong::NotAnExit),
+        (Class::End, Some(point)) if point.moment != Moment::Terminate => Err(Wrong::NotAnExit),
+        _ => Ok((point, lie)),
+    }
+}
+
+fn point(words: &mut Words<'_>) -> Result<Point, Wrong> {
+    let moment = match words.next("a point")? {
+        "vmgexit" => Moment::Vmgexit,
+        "msr" => Moment::Msr(words.number("a request's number", 0xfff)? as u16),
+        "nae" => Moment::Nae(words.number("an exit code", u64::MAX)?),
+        "terminate" => Moment::Terminate,
+        "enter" => Moment::Enter,
+        "pvalidate" => Moment::Pvalidate(optional_page(words)?),
+        "rmpadjust" => Moment::Rmpadjust(optional_page(words)?),
+        word => return Err(Wrong::unexpected(word)),
+    };
+    let vmpl = match words.peek().and_then(|word| word.strip_prefix("vmpl")) {
+        Some(digit) => {
+            words.next("a level")?;
+            match digit {
+                "0" => Some(0),
+                "1" => Some(1),
+                "2" => Some(2),
+                "3" => Some(3),
+                _ => return Err(Wrong::not_a_number("a level", digit)),
+            }
+        }
+        None => None,
+    };
+    let times = match words.peek().and_then(|word| word.strip_prefix('#')) {
+        Some(number) => {
+            words.next("a count")?;
+            times(number)?
+        }
+        None => Times::Every,
+    };
+    Ok(Point {
+        moment,
+        vmpl,
+        times,
+    })
+}
+
+fn optional_page(words: &mut Words<'_>) -> Result<Option<u64>, Wrong> {
+    let is_number = words
+        .peek()
+        .is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    if is_number {
+        words.page("a page's address").map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn times(text: &str) -> Result<Times, Wrong> {
+    let (number, from) = match text.strip_suffix('+') {
+        Some(number) => (number, true),
+        None => (text, false),
+    };
+    let count = parse_number(number)
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|&count| count != 0)
+        .ok_or_else(|| Wrong::not_a_number("a count from 1", text))?;
+    Ok(if from {
+        Times::From(count)
+    } else {
+        Times::Only(count)
+    })
+}
+
+fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    Ok(match words.next("a lie")? {
+        "sev-features" => match words.next("\"set\"")? {
+            "set" => Lie::SevFeatures(words.typed("a mask")?),
+            word => return Err(Wrong::unexpected(word)),
+        },
+        "cpuid" => Lie::Cpuid {
+            leaf: words.typed("a leaf")?,
+            subleaf: words.typed("a subleaf")?,
+            register: words.register()?,
+            value: words.typed("a value")?,
+        },
+        "cpuid-count" => Lie::CpuidCount(words.typed("a count")?),
+        "memory-map" => memory_map(words)?,
+        "vp-count" => Lie::VpCount(words.typed("a count")?),
+        "hv-features" => hv_features(words)?,
+        "ghcb-versions" => Lie::GhcbVersions {
+            min: words.typed("a version")?,
+            max: words.typed("a version")?,
+        },
+        "c-bit" => Lie::CBit(words.typed("a bit's number")?),
+        "force-4k" => Lie::Force4k,
+        "remap" => Lie::Remap(words.page("a page's address")?),
+        "swap" => Lie::Swap(words.page("a page's address")?),
+        "move" => Lie::Move {
+            from: words.page("a page's address")?,
+            to: words.page("a page's address")?,
+        },
+        "unassign" => Lie::Unassign(words.page("a page's address")?),
+        "smash" => Lie::Smash(words.page("a page's address")?),
+        "inject" => Lie::Inject {
+            vector: words.typed("a vector")?,
+            error: words.optional("an error code")?,
+        },
+        "forge-vc" => Lie::ForgeVc(words.number("an exit code", u64::from(u32::MAX))?),
+        "psc" => Lie::Psc(psc(words)?),
+        "msr" => match words.next("\"answer\"")? {
+            "answer" => Lie::MsrAnswer(words.typed("a value")?),
+            word => return Err(Wrong::unexpected(word)),
+        },
+        "ghcb" => ghcb(words)?,
+        "run-vmpl" => Lie::RunVmpl(run_vmpl(words)?),
+        "resume-after-termination" => Lie::ResumeAfterTermination(words.typed("a count")?),
+        "vmgexit" | "nae" | "terminate" | "enter" | "pvalidate" | "rmpadjust" => {
+            return Err(Wrong::NoWhen);
+        }
+        word => return Err(Wrong::unexpected(word)),
+    })
+}
+
+fn memory_map(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    match words.next("\"clear\" or \"add\"")? {
+        "clear" => Ok(Lie::MemoryMapClear),
+        "add" => Ok(Lie::MemoryMapAdd {
+            first_page: words.pages("an address")?,
+            pages: words.pages("a length")?,
+            kind: words.typed("a memory type")?,
+        }),
+        word => Err(Wrong::unexpected(word)),
+    }
+}
+
+fn hv_features(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    match words.next("\"set\" or \"clear\"")? {
+        "set" => Ok(Lie::HvFeatures {
+            set: words.typed("a mask")?,
+            clear: 0,
+        }),
+        "clear" => Ok(Lie::HvFeatures {
+            set: 0,
+            clear: words.typed("a mask")?,
+        }),
+        word => Err(Wrong::unexpected(word)),
+    }
+}
+
+fn psc(words: &mut Words<'_>) -> Result<PscLie, Wrong> {
+    Ok(match words.next("how")? {
+        "pretend" => PscLie::Pretend,
+        "partial" => PscLie::Partial(words.typed("a number of entries")?),
+        "backwards" => PscLie::Backwards,
+        "overshoot" => PscLie::Overshoot,
+        "error" => PscLie::Error(words.typed("an error code")?),
+        "opposite" => PscLie::Opposite,
+        word => return Err(Wrong::unexpected(word)),
+    })
+}
+
+fn ghcb(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    Ok(Lie::Ghcb(match words.next("how")? {
+        "silent" => GhcbLie::Silent,
+        "invalid" => GhcbLie::Invalid,
+        "exception" => GhcbLie::Exception {
+            vector: words.typed("a vector")?,
+            error: words.optional("an error code")?,
+        },
+        "set" => GhcbLie::Set {
+            offset: words.field()?,
+            value: words.typed("a value")?,
+        },
+        "flip" => GhcbLie::Flip {
+            offset: words.field()?,
+            value: words.typed("a value")?,
+        },
+        "watch" => GhcbLie::Watch,
+        "poke" => {
+            return Ok(Lie::GhcbPoke {
+                offset: words.field()?,
+                value: words.typed("a value")?,
+            });
+        }
+        word => return Err(Wrong::unexpected(word)),
+    }))
+}
+
+fn run_vmpl(words: &mut Words<'_>) -> Result<RunVmplLie, Wrong> {
+    Ok(match words.next("how")? {
+        "spurious" => RunVmplLie::Spurious,
+        "refuse" => RunVmplLie::Refuse,
+        "level" => RunVmplLie::Level(words.number("a level", 3)? as u8),
+        word => return Err(Wrong::unexpected(word)),
+    })
+}
+
+#[cfg(test)]
+mod tests;
