@@ -255,3 +255,6 @@ fn reserved<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     list.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests;

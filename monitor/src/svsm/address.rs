@@ -11,6 +11,18 @@ use protocols::svsm::ResultCode;
 use crate::guest::Guest;
 use crate::platform::MapStorage;
 
+/// The page of that size at an address that the guest gave.
+///
+/// # Errors
+/// INVALID_PARAMETER when misaligned; INVALID_ADDRESS for the last page of the
+/// 64-bit space, which is no memory anywhere.
+pub(crate) fn page_at(gpa: Gpa, size: PageSize) -> Result<GpaPage, ResultCode> {
+    if !gpa.is_aligned(size) {
+        return Err(ResultCode::INVALID_PARAMETER);
+    }
+    GpaPage::new(gpa, size).ok_or(ResultCode::INVALID_ADDRESS)
+}
+
 impl<S: MapStorage> Guest<S> {
     /// A 4 KiB page that the guest hands over as a whole: a VMSA or a calling
     /// area. It is aligned, guest memory, validated, and not live.
@@ -18,8 +30,7 @@ impl<S: MapStorage> Guest<S> {
     /// # Errors
     /// INVALID_PARAMETER when misaligned, otherwise INVALID_ADDRESS.
     pub fn check_page(&self, gpa: u64) -> Result<GpaPage, ResultCode> {
-        let page =
-            GpaPage::new(Gpa::new(gpa), PageSize::Size4K).ok_or(ResultCode::INVALID_PARAMETER)?;
+        let page = page_at(Gpa::new(gpa), PageSize::Size4K)?;
         let range = page.range();
         let usable = self.memory.is_guest(range)
             && self.pages.is_valid(range)
@@ -72,3 +83,6 @@ impl<S: MapStorage> Guest<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,3 +216,6 @@ fn write_field<P: GuestMemory + ?Sized, T: IntoBytes + Immutable>(
 fn field(vmsa: Gpa, offset: usize) -> Result<Gpa, Fatal> {
     vmsa.checked_add(offset as u64).ok_or(Fatal::INTERNAL)
 }
+
+#[cfg(test)]
+mod tests;

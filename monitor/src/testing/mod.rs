@@ -2,13 +2,15 @@
 //! with every step recorded, and a guest on it.
 
 mod cpuid;
+mod firmware;
 mod frames;
 mod machine;
 mod script;
 mod world;
 
 pub(crate) use cpuid::{cpuid_page, registers};
+pub(crate) use firmware::Firmware;
 pub(crate) use frames::FrameStore;
 pub(crate) use machine::{Event, Machine};
-pub(crate) use script::psc_header;
-pub(crate) use world::{Outcome, World, page, page_2m, range};
+pub(crate) use script::{honest_page, psc_header};
+pub(crate) use world::{World, page, page_2m, range};

@@ -10,7 +10,7 @@ use snp_model::system::{PageState, System};
 use zerocopy::{FromBytes, IntoBytes};
 
 type MsrScript = Box<dyn FnMut(MsrRequest) -> MsrValue>;
-type PageScript = Box<dyn FnMut(&mut System, &mut Ghcb)>;
+pub(crate) type PageScript = Box<dyn FnMut(&mut System, &mut Ghcb)>;
 
 pub(crate) struct HostScript {
     msr: MsrScript,
@@ -21,7 +21,7 @@ impl HostScript {
     pub(crate) fn honest() -> Self {
         HostScript {
             msr: Box::new(|request| honest_msr(request).encode()),
-            page: Box::new(honest_page),
+            page: honest_page(),
         }
     }
 
@@ -62,8 +62,13 @@ fn honest_msr(request: MsrRequest) -> MsrResponse {
     }
 }
 
-/// As KVM answers: the valid bitmap is the answer's alone.
-fn honest_page(system: &mut System, ghcb: &mut Ghcb) {
+/// A script that answers as KVM does.
+pub(crate) fn honest_page() -> PageScript {
+    Box::new(answer_page)
+}
+
+/// The valid bitmap is the answer's alone.
+fn answer_page(system: &mut System, ghcb: &mut Ghcb) {
     let code = ghcb.exit_code().unwrap();
     assert!(ghcb.is_valid(GhcbField::EXIT_INFO1) && ghcb.is_valid(GhcbField::EXIT_INFO2));
     ghcb.clear_valid();

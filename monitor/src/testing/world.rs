@@ -63,9 +63,12 @@ impl World {
     pub(crate) const VMSA: u64 = 0x241_0000;
     pub(crate) const BSP: u32 = 0;
     pub(crate) const AP: u32 = 1;
+    /// The APIC ID in `cpuid_page`.
+    pub(crate) const LAUNCHED: u32 = 5;
     pub(crate) const FEATURES: u64 = 1;
 
-    pub(crate) fn new() -> Self {
+    /// The firmware is up, and nothing of the guest's is there yet.
+    pub(crate) fn before_launch() -> Self {
         let ram = MemoryMapEntry::new(0, Self::RAM >> 12, MemoryMapType::MEMORY);
         let ram = parse_ram(&[ram], 1 << 48).unwrap();
         let window = range(Self::WINDOW, 0x40_0000);
@@ -78,7 +81,7 @@ impl World {
         let guest = Guest {
             memory: GuestMemoryMap::new(&ram, image).unwrap(),
             pages: PageMap::new(layout, frames),
-            vcpus: Registry::new(&[Self::BSP, Self::AP]).unwrap(),
+            vcpus: Registry::new(&[Self::BSP, Self::AP, Self::LAUNCHED]).unwrap(),
             policy: PagePolicy {
                 guest: Vmpl::VMPL2,
                 evict: true,
@@ -90,6 +93,12 @@ impl World {
             guest,
         };
         world.claim(image.firmware);
+        world.machine.take_events();
+        world
+    }
+
+    pub(crate) fn new() -> Self {
+        let mut world = Self::before_launch();
         world.open_granted(range(Self::SMALL, Self::SMALL_SIZE));
         world.open_granted(range(Self::LARGE, 0x20_0000));
         for pending in range(Self::PENDING, Self::FIRMWARE - Self::PENDING).pages(PageSize::Size2M)
@@ -166,6 +175,14 @@ impl World {
 
     pub(crate) fn peek_u64(&mut self, gpa: u64) -> u64 {
         u64::from_le_bytes(self.peek(gpa))
+    }
+
+    /// Writes what CREATE_VCPU accepts, changed by `change`.
+    pub(crate) fn write_vmsa(&mut self, gpa: u64, change: impl Fn(&mut Vmsa)) {
+        let features = SevFeatures::from_bits_retain(Self::FEATURES);
+        let mut vmsa = Vmsa::reset_vector(Vmpl::VMPL2, features);
+        change(&mut vmsa);
+        self.poke(gpa, vmsa.as_bytes());
     }
 
     /// Sets a field of the vCPU's current VMSA.

@@ -16,3 +16,6 @@ pub(super) fn call(arguments: &mut Arguments) -> Result<Next, CallError> {
     arguments.rcx = 0;
     Ok(Next::Enter)
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,3 +65,6 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
         .map_err(|_| Fatal::INTERNAL)?;
     Ok(Next::Enter)
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,3 +41,6 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     context.guest.vcpus.remove(vmsa.vmsa);
     Ok(if own { Next::Park } else { Next::Enter })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::CallError;
 use crate::platform::{MapStorage, Platform};
+use crate::svsm::address::page_at;
 use crate::svsm::request::{Arguments, Context, Next};
 use crate::validate::{rescind, validate};
 
@@ -104,7 +105,8 @@ fn change<P: Platform + ?Sized, S: MapStorage>(
     list: GpaRange,
     entry: PvalidateEntry,
 ) -> Result<(), CallError> {
-    let page = entry.page().ok_or(ResultCode::INVALID_PARAMETER)?;
+    let size = entry.size().ok_or(ResultCode::INVALID_PARAMETER)?;
+    let page = page_at(entry.gpa(), size)?;
     context.guest.check_validatable(page)?;
     if page.range().overlaps(list) {
         return Err(ResultCode::INVALID_ADDRESS.into());
@@ -117,3 +119,6 @@ fn change<P: Platform + ?Sized, S: MapStorage>(
         rescind(context.platform, pages, policy, page, entry.ignore_cf())
     }
 }
+
+#[cfg(test)]
+mod tests;

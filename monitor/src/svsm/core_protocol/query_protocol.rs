@@ -17,3 +17,6 @@ pub(super) fn call(arguments: &mut Arguments) -> Next {
     };
     Next::Enter
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,6 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     context.caller.calling_area = new;
     Ok(Next::Enter)
 }
+
+#[cfg(test)]
+mod tests;
