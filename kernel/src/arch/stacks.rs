@@ -5,6 +5,11 @@ use core::ptr::addr_of;
 /// Size of a page, guard pages included.
 const PAGE: usize = 4096;
 
+/// Bytes of the boot stack. The boot's deepest way takes 60 KiB: memory maps are held by value.
+const BOOT_SIZE: usize = 0x1_8000;
+/// Bytes of an exception's stack.
+const IST_SIZE: usize = 0x3000;
+
 /// A stack of `N` bytes above its guard page.
 #[repr(C, align(4096))]
 struct Stack<const N: usize> {
@@ -22,9 +27,9 @@ impl<const N: usize> Stack<N> {
 }
 
 /// The stack of everything that is not an exception.
-static mut BOOT: Stack<0x10000> = Stack::new();
+static mut BOOT: Stack<BOOT_SIZE> = Stack::new();
 /// One stack for each vector that may arrive when the stack in use can't be trusted (threat 33).
-static mut IST: [Stack<0x3000>; IST_COUNT] = [const { Stack::new() }; IST_COUNT];
+static mut IST: [Stack<IST_SIZE>; IST_COUNT] = [const { Stack::new() }; IST_COUNT];
 
 /// How many interrupt-stack-table entries are used: #DF, NMI, #MC, #VC, #HV.
 pub(crate) const IST_COUNT: usize = 5;
@@ -40,18 +45,18 @@ unsafe impl Sync for StackTop {}
 pub(crate) static BOOT_STACK_TOP: StackTop = StackTop(
     addr_of!(BOOT)
         .cast::<u8>()
-        .wrapping_add(size_of::<Stack<0x10000>>()),
+        .wrapping_add(size_of::<Stack<BOOT_SIZE>>()),
 );
 
 /// Top of interrupt stack `index` (0-based).
 pub(crate) fn ist_top(index: usize) -> u64 {
     let base = addr_of!(IST) as u64;
-    base + ((index + 1) * size_of::<Stack<0x3000>>()) as u64
+    base + ((index + 1) * size_of::<Stack<IST_SIZE>>()) as u64
 }
 
 /// Addresses of the guard pages, for unmapping.
 pub(crate) fn guard_pages() -> impl Iterator<Item = u64> {
     let ist = addr_of!(IST) as u64;
     core::iter::once(addr_of!(BOOT) as u64)
-        .chain((0..IST_COUNT).map(move |i| ist + (i * size_of::<Stack<0x3000>>()) as u64))
+        .chain((0..IST_COUNT).map(move |i| ist + (i * size_of::<Stack<IST_SIZE>>()) as u64))
 }

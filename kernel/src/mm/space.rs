@@ -120,7 +120,6 @@ impl KernelSpace {
     /// # Errors
     /// [`PagingError`].
     pub(super) fn map_own_piece(&mut self, gpa: u64) -> Result<u64, PagingError> {
-        debug_assert!(gpa.is_multiple_of(PAGE_2M));
         let va = OWN_BASE.checked_add(gpa).ok_or(PagingError::BadAddress)?;
         self.tables.map(
             va,
