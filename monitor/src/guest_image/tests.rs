@@ -3,7 +3,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Firmware, range};
+use crate::testing::{Firmware, Sections, range};
 
 fn parse(firmware: &Firmware) -> Result<GuestImage, ImageError> {
     GuestImage::parse(&firmware.bytes())
@@ -51,13 +51,13 @@ fn an_image_without_sev_metadata_is_told_apart() {
     assert_eq!(Fatal::from(ImageError::NoMetadata), reason);
 }
 
-fn with_sev(change: impl Fn(&mut Vec<(u32, u32, u32)>)) -> Result<GuestImage, ImageError> {
+fn with_sev(change: impl Fn(&mut Sections)) -> Result<GuestImage, ImageError> {
     let mut firmware = Firmware::ovmf();
     change(firmware.sev.as_mut().unwrap());
     parse(&firmware)
 }
 
-fn with_igvm(change: impl Fn(&mut Vec<(u32, u32, u32)>)) -> Result<GuestImage, ImageError> {
+fn with_igvm(change: impl Fn(&mut Sections)) -> Result<GuestImage, ImageError> {
     let mut firmware = Firmware::ovmf();
     change(firmware.igvm.as_mut().unwrap());
     parse(&firmware)
@@ -65,7 +65,7 @@ fn with_igvm(change: impl Fn(&mut Vec<(u32, u32, u32)>)) -> Result<GuestImage, I
 
 #[test]
 fn threat_05_sections_have_to_be_whole_pages_without_overlap() {
-    let changes: [fn(&mut Vec<(u32, u32, u32)>); 11] = [
+    let changes: [fn(&mut Sections); 11] = [
         |s| s[0].0 += 1,
         |s| s[0].1 += 8,
         |s| s[0].1 = 0,
@@ -88,7 +88,7 @@ fn threat_05_sections_have_to_be_whole_pages_without_overlap() {
 
 #[test]
 fn threat_05_parameters_have_to_lie_in_validated_memory() {
-    let changes: [fn(&mut Vec<(u32, u32, u32)>); 10] = [
+    let changes: [fn(&mut Sections); 10] = [
         |s| s[0].0 = 0x80_9000,
         |s| s[0].0 = 0x83_0000,
         |s| s[0].1 = 0x1_e000,

@@ -9,7 +9,7 @@ mod script;
 mod world;
 
 pub(crate) use cpuid::{cpuid_page, registers};
-pub(crate) use firmware::Firmware;
+pub(crate) use firmware::{Firmware, Sections};
 pub(crate) use frames::FrameStore;
 pub(crate) use machine::{Event, Machine};
 pub(crate) use script::{honest_page, psc_header};
