@@ -87,6 +87,11 @@ def check(options, host):
         raise Missing(f"{binary()} cannot load IGVM files: QEMU 10.1 or newer, built with libigvm, is needed")
 
 
+# RAM below 4 GiB ends at 2 GiB at the latest. OVMF counts the RAM up to Rampart's range as its low
+# memory and puts PCI devices from 2 GiB on; with q35's default, RAM could lie there as well.
+LOW_RAM = "max-ram-below-4g=2G"
+
+
 def memory_arguments(size):
     """Memory that takes no room on the host before it is used."""
     return ["-m", f"{size // MIB}M", "-object", f"memory-backend-ram,id=ram,size={size // MIB}M,reserve=off"]
@@ -94,7 +99,7 @@ def memory_arguments(size):
 
 def emulated_machine(options):
     """The emulated SNP machine, which takes the image from fw_cfg."""
-    out = ["-machine", "q35,smm=off,hpet=off,memory-backend=ram", "-accel", "tcg,thread=multi", "-cpu", MACHINE_CPU]
+    out = ["-machine", f"q35,smm=off,hpet=off,memory-backend=ram,{LOW_RAM}", "-accel", "tcg,thread=multi", "-cpu", MACHINE_CPU]
     out += memory_arguments(options.mem + MACHINE_MEMORY)
     out += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-bios", str(options.machine)]
     out += ["-fw_cfg", f"name=opt/rampart/igvm,file={quote(options.image)}"]
@@ -112,7 +117,7 @@ def snp_host(options):
     """A real host, with a QEMU that loads IGVM files. Never run by this project so far."""
     size = f"{options.mem // MIB}M"
     return [
-        "-machine", "q35,confidential-guest-support=sev0,memory-backend=ram1,igvm-cfg=igvm0",
+        "-machine", f"q35,confidential-guest-support=sev0,memory-backend=ram1,igvm-cfg=igvm0,{LOW_RAM}",
         "-accel", "kvm", "-cpu", "EPYC-v4", "-m", size,
         "-object", f"memory-backend-memfd,id=ram1,size={size},share=true,prealloc=false,reserve=false",
         "-object", "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1",
@@ -123,7 +128,7 @@ def snp_host(options):
 
 def plain_machine(options):
     """The same firmware and kernel without SNP."""
-    out = ["-machine", "q35,smm=off,hpet=off,memory-backend=ram", "-accel", "tcg,thread=multi", "-cpu", TCG_CPU]
+    out = ["-machine", f"q35,smm=off,hpet=off,memory-backend=ram,{LOW_RAM}", "-accel", "tcg,thread=multi", "-cpu", TCG_CPU]
     return out + memory_arguments(options.mem) + ["-bios", str(options.firmware)]
 
 
