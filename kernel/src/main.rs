@@ -1,6 +1,15 @@
 //! Rampart's VMPL0 kernel: the mechanisms and the boot. The monitor decides, the kernel does.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+#![cfg_attr(
     not(target_os = "none"),
     allow(dead_code, reason = "the host builds the tests only")
 )]

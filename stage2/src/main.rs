@@ -5,6 +5,15 @@
 //! checks the CPUID page, comes to terms with the hypervisor, validates the kernel's memory,
 //! unpacks the kernel and jumps. `start.rs` reads in that order.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
 
 #[cfg_attr(
     not(target_os = "none"),
