@@ -1,0 +1,23 @@
+//! Where the guest keeps what: all of it in the memory that the image's SEV descriptor names, at
+//! the addresses that OVMF uses, and RAM for the checks.
+
+use protocols::addr::PAGE_2M;
+
+/// Page tables: PML4, PDPT, PD, PT. The rest of the section is not used.
+pub(crate) const PAGE_TABLES: u64 = 0x80_0000;
+/// End of the page tables.
+pub(crate) const PAGE_TABLES_END: u64 = PAGE_TABLES + 0x4000;
+/// The GHCB page: shared, and the one page that is mapped without the C-bit.
+pub(crate) const GHCB_PAGE: u64 = 0x80_9000;
+/// The program with its data and stacks, as in the linker script.
+pub(crate) const PROGRAM: u64 = 0x81_4000;
+/// End of the program's memory.
+pub(crate) const PROGRAM_END: u64 = 0x83_0000;
+/// End of what the page tables map, from address 0.
+pub(crate) const MAPPED_END: u64 = 0x4000_0000;
+
+/// RAM for the checks, above Rampart's range in any guest of up to a TiB. Nothing of it is
+/// validated at the start.
+pub(crate) const PLAYGROUND: u64 = 0x0800_0000;
+/// Its length: a 2 MiB area for each use.
+pub(crate) const PLAYGROUND_SIZE: u64 = 6 * PAGE_2M;

@@ -1,0 +1,42 @@
+//! The checks by area, and which of them each VMSA runs. What is expected is what the SVSM
+//! specification asks for, and where that leaves room, what Rampart's documentation promises.
+
+mod core_calls;
+mod create_vcpu;
+mod delete_vcpu;
+mod launch;
+mod pending;
+mod pvalidate;
+mod pvalidate_entry;
+mod pvalidate_list;
+mod registered;
+mod remap_ca;
+mod unusable;
+
+use crate::check::run;
+
+/// Before the first call.
+pub(crate) fn at_launch() {
+    run(launch::CHECKS);
+}
+
+/// By the VMSA of the launch.
+pub(crate) fn in_first_life() {
+    run(pending::CHECKS);
+    run(core_calls::CHECKS);
+    run(pvalidate::CHECKS);
+    run(pvalidate_list::CHECKS);
+    run(pvalidate_entry::CHECKS);
+    run(remap_ca::CHECKS);
+    run(create_vcpu::CHECKS);
+}
+
+/// By the second VMSA.
+pub(crate) fn in_second_life() {
+    run(registered::CHECKS);
+}
+
+/// By the third VMSA, when the second is left.
+pub(crate) fn in_third_life() {
+    run(delete_vcpu::CHECKS);
+}
