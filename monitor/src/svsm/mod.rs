@@ -3,3 +3,6 @@
 pub mod address;
 pub mod core_protocol;
 pub mod request;
+
+#[cfg(test)]
+mod tests;
