@@ -15,14 +15,15 @@ qemu_is_new_enough() {
     [ -n "$major" ] && [ "$major" -ge "$QEMU_MINIMUM" ]
 }
 
-# Prints what is missing: one "COMMAND PACKAGE" a line.
+# Prints what is missing: one "COMMAND PACKAGE..." a line.
 missing_tools() {
-    local command package
-    while read -r command package; do
-        have "$command" || echo "$command $package"
+    local command packages
+    while read -r command packages; do
+        have "$command" || echo "$command $packages"
     done <<'END'
 make make
-cc gcc
+git git
+cc gcc libc6-dev
 python3 python3
 flock util-linux
 shellcheck shellcheck
@@ -35,7 +36,7 @@ setup_host_tools() {
     missing=$(missing_tools)
     [ -n "$missing" ] || return 0
     commands=$(cut -d' ' -f1 <<<"$missing" | tr '\n' ' ')
-    mapfile -t packages < <(cut -d' ' -f2 <<<"$missing")
+    read -ra packages < <(cut -d' ' -f2- <<<"$missing" | tr '\n' ' ')
     if ! apt_usable; then
         warn "this is not a Debian-like system. Install these programs so that they are on the PATH: $commands
   (qemu-system-x86_64 must be version $QEMU_MINIMUM or newer)"
