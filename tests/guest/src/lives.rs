@@ -34,14 +34,15 @@ pub(crate) fn first() -> ! {
     checks::at_launch();
     report("playground/opened", playground::open());
     checks::in_first_life();
-    let [stack, _] = memory::more_stacks();
+    let [_, stack] = memory::stacks();
     become_vcpu(SECOND_VMSA, SECOND_AREA, second, stack)
 }
 
 extern "C" fn second(greeting: u64) -> ! {
     report("vcpu/the second VMSA runs", born(greeting, SECOND_AREA));
     checks::in_second_life();
-    let [_, stack] = memory::more_stacks();
+    // The first VMSA is never entered again.
+    let [stack, _] = memory::stacks();
     become_vcpu(THIRD_VMSA, THIRD_AREA, third, stack)
 }
 
@@ -99,6 +100,7 @@ pub(crate) fn features() -> SevFeatures {
 }
 
 /// APIC ID of the vCPU, as the CPUID page says.
+#[inline(never)]
 pub(crate) fn apic_id() -> u32 {
     const FEATURES: u32 = 1;
     const TOPOLOGY: u32 = 0xb;

@@ -59,7 +59,7 @@ use console::println;
 extern "C" fn guest_main() -> ! {
     arch::exceptions::init();
     host::open_ghcb();
-    if svsm::secrets().svsm_size == 0 {
+    if svsm::described().size == 0 {
         println!("no SVSM");
         end::power_off();
     }

@@ -1,6 +1,7 @@
 //! Calls of the SVSM, as Linux and OVMF make them: call_pending, VMGEXIT by either protocol, and
 //! call_pending exchanged again.
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use protocols::boot::layout::{GUEST_CALLING_AREA, GUEST_SECRETS_PAGE};
@@ -29,14 +30,31 @@ pub(crate) fn use_calling_area(gpa: u64) {
     CALLING_AREA.store(gpa, Ordering::SeqCst);
 }
 
-/// The guest's secrets page.
-pub(crate) fn secrets() -> SecretsPage {
-    memory::read(GUEST_SECRETS_PAGE)
+/// What the secrets page says of the SVSM.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Svsm {
+    /// First byte of its range.
+    pub(crate) base: u64,
+    /// Length of its range; 0: there is no SVSM.
+    pub(crate) size: u64,
+    /// Level of the guest.
+    pub(crate) guest_vmpl: u8,
+}
+
+/// Reads the secrets page.
+pub(crate) fn described() -> Svsm {
+    Svsm {
+        base: memory::read(GUEST_SECRETS_PAGE + offset_of!(SecretsPage, svsm_base) as u64),
+        size: memory::read(GUEST_SECRETS_PAGE + offset_of!(SecretsPage, svsm_size) as u64),
+        guest_vmpl: memory::read(
+            GUEST_SECRETS_PAGE + offset_of!(SecretsPage, svsm_guest_vmpl) as u64,
+        ),
+    }
 }
 
 /// The level that the guest runs at, as the secrets page says.
 pub(crate) fn level() -> Vmpl {
-    Vmpl::new(secrets().svsm_guest_vmpl).unwrap_or(Vmpl::VMPL3)
+    Vmpl::new(described().guest_vmpl).unwrap_or(Vmpl::VMPL3)
 }
 
 /// How VMPL0 is run.

@@ -134,6 +134,13 @@ boot32:
     jb 3b
     mov dword ptr [edi + 0x2000 + ({tables} >> 21) * 8], {tables} + 0x3000 + {table}
     mov dword ptr [edi + 0x3004 + (({ghcb} - {tables}) >> 12) * 8], 0
+    // A stack that overflows is a fault, not a riddle.
+    mov eax, offset __stack_guard_1 - {tables}
+    shr eax, 12
+    mov dword ptr [edi + eax * 8 + 0x3000], 0
+    mov eax, offset __stack_guard_2 - {tables}
+    shr eax, 12
+    mov dword ptr [edi + eax * 8 + 0x3000], 0
 
     mov cr3, edi
     mov eax, cr4

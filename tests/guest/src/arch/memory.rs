@@ -22,13 +22,18 @@ pub(crate) fn assert_foreign(gpa: u64, len: usize) {
 /// Copies a value out of memory that the host or the SVSM may change at any time.
 pub(crate) fn read<T: FromBytes + IntoBytes>(gpa: u64) -> T {
     let mut value = T::new_zeroed();
+    read_into(gpa, &mut value);
+    value
+}
+
+/// The same into a place that is there already: a page by value would be on the stack twice.
+pub(crate) fn read_into<T: FromBytes + IntoBytes>(gpa: u64, value: &mut T) {
     let bytes = value.as_mut_bytes();
     assert_foreign(gpa, bytes.len());
     for (address, byte) in (gpa..).zip(bytes) {
         // SAFETY: mapped, and no object of the program lies there.
         *byte = unsafe { (address as *const u8).read_volatile() };
     }
-    value
 }
 
 /// Copies a value into such memory.
@@ -68,16 +73,16 @@ pub(crate) fn exchange_byte(gpa: u64, value: u8) -> u8 {
 }
 
 unsafe extern "C" {
+    #[link_name = "__stack_top_1"]
+    static STACK_TOP_1: u8;
     #[link_name = "__stack_top_2"]
     static STACK_TOP_2: u8;
-    #[link_name = "__stack_top_3"]
-    static STACK_TOP_3: u8;
 }
 
-/// Ends of the stacks for the second and the third VMSA.
-pub(crate) fn more_stacks() -> [u64; 2] {
+/// Ends of the two stacks. The VMSA of the launch runs on the first.
+pub(crate) fn stacks() -> [u64; 2] {
     [
+        (&raw const STACK_TOP_1).addr() as u64,
         (&raw const STACK_TOP_2).addr() as u64,
-        (&raw const STACK_TOP_3).addr() as u64,
     ]
 }

@@ -3,13 +3,13 @@
 use protocols::addr::{Gpa, GpaRange, PAGE_4K, PageSize};
 use protocols::boot::layout::{
     FIRMWARE_BASE, FIRMWARE_SIZE, GUEST_CALLING_AREA, GUEST_CPUID_PAGE, GUEST_PARAMETER_AREA,
-    GUEST_VP_COUNT_OFFSET,
+    GUEST_SECRETS_PAGE, GUEST_VP_COUNT_OFFSET,
 };
 use protocols::boot::params::MemoryMapType;
 use protocols::ghcb::{ExitCode, HvFeatures};
 use protocols::snp::{
-    CpuidPage, EncryptionFeatures, Rights, RmpAttributes, RmpResult, SVSM_MAX_VERSION, SevStatus,
-    VMPCK_SIZE, Vmpl,
+    CpuidPage, EncryptionFeatures, Rights, RmpAttributes, RmpResult, SVSM_MAX_VERSION, SecretsPage,
+    SevStatus, VMPCK_SIZE, Vmpl,
 };
 use zerocopy::IntoBytes;
 
@@ -48,18 +48,21 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
 ];
 
+/// The secrets page, where the launch put it.
+#[inline(never)]
+fn secrets() -> SecretsPage {
+    memory::read(GUEST_SECRETS_PAGE)
+}
+
 fn svsm_range() -> Outcome {
-    let secrets = svsm::secrets();
-    same("svsm_base", secrets.svsm_base, FIRMWARE_BASE)?;
-    holds(
-        "svsm_size covers the firmware",
-        secrets.svsm_size >= FIRMWARE_SIZE,
-    )?;
-    same("svsm_size in page", secrets.svsm_size % PAGE_4K, 0u64)
+    let svsm = svsm::described();
+    same("svsm_base", svsm.base, FIRMWARE_BASE)?;
+    holds("svsm_size covers the firmware", svsm.size >= FIRMWARE_SIZE)?;
+    same("svsm_size in page", svsm.size % PAGE_4K, 0u64)
 }
 
 fn svsm_fields() -> Outcome {
-    let secrets = svsm::secrets();
+    let secrets = secrets();
     same("svsm_caa", secrets.svsm_caa, GUEST_CALLING_AREA)?;
     same(
         "svsm_max_version",
@@ -75,7 +78,7 @@ fn svsm_fields() -> Outcome {
 fn keys() -> Outcome {
     let wiped = [0; VMPCK_SIZE];
     let level = svsm::level().index();
-    for (index, key) in svsm::secrets().vmpck.iter().enumerate() {
+    for (index, key) in secrets().vmpck.iter().enumerate() {
         let what = if index < level {
             "a key is wiped"
         } else {
@@ -87,7 +90,7 @@ fn keys() -> Outcome {
 }
 
 fn reserved() -> Outcome {
-    let secrets = svsm::secrets();
+    let secrets = secrets();
     let notes = secrets.os_area.as_bytes().iter().all(|byte| *byte == 0);
     holds("the guest's notes are empty", notes)?;
     let rest = secrets.reserved_0x164.iter().all(|byte| *byte == 0);
@@ -119,8 +122,8 @@ fn sev_status() -> Outcome {
 }
 
 fn memory_map() -> Outcome {
-    let secrets = svsm::secrets();
-    let svsm = GpaRange::new(Gpa::new(secrets.svsm_base), secrets.svsm_size);
+    let svsm = svsm::described();
+    let svsm = GpaRange::new(Gpa::new(svsm.base), svsm.size);
     let playground = GpaRange::new(Gpa::new(PLAYGROUND), PLAYGROUND_SIZE);
     let (Some(svsm), Some(playground)) = (svsm, playground) else {
         return holds("the SVSM's range does not wrap", false);

@@ -70,9 +70,9 @@ fn is_refused(page: GpaPage) -> Outcome {
 }
 
 fn large_of_svsm() -> Outcome {
-    let secrets = svsm::secrets();
-    let last = (secrets.svsm_base + secrets.svsm_size - 1) / PAGE_2M * PAGE_2M;
-    is_refused(page_at(secrets.svsm_base, PageSize::Size2M))?;
+    let svsm = svsm::described();
+    let last = (svsm.base + svsm.size - 1) / PAGE_2M * PAGE_2M;
+    is_refused(page_at(svsm.base, PageSize::Size2M))?;
     is_refused(page_at(last, PageSize::Size2M))
 }
 

@@ -155,8 +155,8 @@ fn no_vmsa() -> Outcome {
 
 /// Where in its range the SVSM keeps the first VMSA is not the guest's to know.
 fn startup() -> Outcome {
-    let secrets = svsm::secrets();
-    let range = secrets.svsm_base..secrets.svsm_base + secrets.svsm_size;
+    let svsm = svsm::described();
+    let range = svsm.base..svsm.base + svsm.size;
     range
         .step_by(PAGE_4K as usize)
         .try_for_each(delete_is_refused)

@@ -25,6 +25,7 @@ fn end_of_ram() -> u64 {
 }
 
 /// The mask of the C-bit.
+#[inline(never)]
 pub(crate) fn c_bit() -> u64 {
     let page: CpuidPage = memory::read(protocols::boot::layout::GUEST_CPUID_PAGE);
     page.memory_encryption().map_or(0, |leaf| 1 << leaf.c_bit())
@@ -32,14 +33,11 @@ pub(crate) fn c_bit() -> u64 {
 
 /// Names and addresses.
 pub(crate) fn pages() -> [(&'static str, u64); 8] {
-    let secrets = svsm::secrets();
+    let svsm = svsm::described();
     [
-        ("first page of the SVSM", secrets.svsm_base),
-        ("page 16 of the SVSM", secrets.svsm_base + 0x10 * PAGE_4K),
-        (
-            "last page of the SVSM",
-            secrets.svsm_base + secrets.svsm_size - PAGE_4K,
-        ),
+        ("first page of the SVSM", svsm.base),
+        ("page 16 of the SVSM", svsm.base + 0x10 * PAGE_4K),
+        ("last page of the SVSM", svsm.base + svsm.size - PAGE_4K),
         ("behind the RAM", end_of_ram()),
         ("far behind the RAM", 1 << 46),
         ("VMSA of the launch", Vmsa::LAUNCH_GPA),

@@ -1,4 +1,6 @@
 //! The page protocol: a request is made in a copy of the GHCB, and so is the answer read.
+//!
+//! The copy is 4 KiB of a small stack: no function with one is inlined into another.
 
 use protocols::addr::{Gpa, GpaPage};
 use protocols::ghcb::{
@@ -22,7 +24,7 @@ const SHARED_BUFFER: u64 = GHCB_PAGE + SHARED_BUFFER_OFFSET as u64;
 fn exchange(ghcb: &mut Ghcb, registers: &mut Registers) -> Response {
     memory::write(GHCB_PAGE, ghcb);
     let _address = vmgexit(MsrValue::from_page(Gpa::new(GHCB_PAGE)), registers);
-    *ghcb = memory::read(GHCB_PAGE);
+    memory::read_into(GHCB_PAGE, ghcb);
     ghcb.response()
 }
 
@@ -31,6 +33,7 @@ fn request(ghcb: &mut Ghcb) -> bool {
 }
 
 /// OUT of one value.
+#[inline(never)]
 pub(crate) fn port_out(port: u16, size: IoSize, value: u32) -> bool {
     let mut ghcb = Ghcb::zeroed();
     ghcb.begin(ExitCode::IOIO, IoioInfo::port_out(port, size).0, 0);
@@ -40,6 +43,7 @@ pub(crate) fn port_out(port: u16, size: IoSize, value: u32) -> bool {
 
 /// Sends bytes to COM1 in as few exits as the shared buffer allows. Whether it worked is nobody's
 /// to hear.
+#[inline(never)]
 pub(crate) fn write_serial(bytes: &[u8]) {
     let info = IoioInfo::port_out(COM1, IoSize::Byte).with_string(true, DS);
     for chunk in bytes.chunks(SHARED_BUFFER_SIZE) {
@@ -52,6 +56,7 @@ pub(crate) fn write_serial(bytes: &[u8]) {
 }
 
 /// Changes the state of pages, in as few exits as the shared buffer allows.
+#[inline(never)]
 pub(crate) fn change_pages(pages: impl Iterator<Item = GpaPage>, operation: PscOperation) -> bool {
     let mut pages = pages
         .filter_map(|page| PscEntry::new(page, operation))
@@ -102,6 +107,7 @@ fn change_batch(ghcb: &mut Ghcb, count: usize) -> bool {
 }
 
 /// Tells the host which VMSA a vCPU is to run at a level.
+#[inline(never)]
 pub(crate) fn create_vcpu(apic_id: u32, level: Vmpl, vmsa: u64, features: SevFeatures) -> bool {
     let creation = ApCreation {
         apic_id,
@@ -115,6 +121,7 @@ pub(crate) fn create_vcpu(apic_id: u32, level: Vmpl, vmsa: u64, features: SevFea
 }
 
 /// Runs VMPL0 with an SVSM call in `registers`.
+#[inline(never)]
 pub(crate) fn run_vmpl0(registers: &mut Registers) -> bool {
     let mut ghcb = Ghcb::zeroed();
     ghcb.begin(ExitCode::RUN_VMPL, u64::from(Vmpl::VMPL0.get()), 0);
