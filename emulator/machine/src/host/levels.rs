@@ -61,17 +61,14 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
         return Err(CannotRun::Refused);
     }
     machine.vcpu.level = level;
+    machine.vcpu.current().entered = Some(spa);
     machine.vcpu.current().sev_features = phys::read(spa + offset_of!(Vmsa, sev_features) as u64);
     Ok(())
 }
 
 /// Stores the running level with the exit that ends its run.
 fn leave(machine: &mut Machine, code: ExitCode) {
-    let level = machine.vcpu.level;
-    let Some(gpa) = machine.vcpu.levels[usize::from(level & 3)].vmsa else {
-        return;
-    };
-    let Some(spa) = vmsa_page(&machine.memory, gpa, machine.launch_vmsa) else {
+    let Some(spa) = machine.vcpu.current().entered.take() else {
         return;
     };
     vmsa::store(&mut machine.vcpu, spa, code.0);

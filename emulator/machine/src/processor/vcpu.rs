@@ -14,6 +14,9 @@ const CR0_PG: u64 = 1 << 31;
 pub(crate) struct LevelState {
     /// GPA of the VMSA page to run at this level.
     pub(crate) vmsa: Option<u64>,
+    /// System address of the VMSA page that the level was entered from, until its exit. The host
+    /// may name another one for the next entry meanwhile.
+    pub(crate) entered: Option<u64>,
     /// The GHCB MSR as the level last wrote it or the host answered.
     pub(crate) ghcb_msr: u64,
     /// GPA of the GHCB page that the level registered.
