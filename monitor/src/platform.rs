@@ -130,7 +130,7 @@ pub trait GuestMemory {
 pub trait Host {
     /// One exchange of the GHCB MSR protocol (GHCB specification, section 2.3):
     /// writes `request` to the GHCB MSR, exits, returns the MSR's new value.
-    /// The MSR's former value (the registered GHCB) is put back afterwards.
+    /// The MSR keeps that value; `page_request` writes the page's GPA to it.
     fn msr_request(&mut self, request: u64) -> u64;
 
     /// One exchange of the GHCB page protocol. Copies the save area (bytes 0 to

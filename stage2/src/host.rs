@@ -3,7 +3,7 @@
 use monitor::platform::{Host, PvalidateOutcome, Rmp, RmpadjustFail};
 use protocols::addr::{Gpa, GpaPage, PageSize};
 use protocols::boot::layout::{BOOT_GHCB, SHARED_ALIAS};
-use protocols::ghcb::{Ghcb, MSR_GHCB};
+use protocols::ghcb::Ghcb;
 use protocols::snp::{Rights, RmpResult, Vmpl};
 
 use crate::ghcb_page::GhcbPage;
@@ -34,8 +34,6 @@ impl Machine {
         // SAFETY: the page at BOOT_GHCB is shared by now, nothing else uses it, and the measured
         // tables map it with C = 0 at the alias.
         self.ghcb = Some(unsafe { GhcbPage::new(BOOT_GHCB, BOOT_GHCB + SHARED_ALIAS) });
-        // SAFETY: from now on the GHCB MSR names the registered page between exchanges.
-        unsafe { instructions::wrmsr(MSR_GHCB, BOOT_GHCB) };
     }
 
     /// Whether a GHCB page is in use.
@@ -47,13 +45,8 @@ impl Machine {
 impl Host for Machine {
     fn msr_request(&mut self, request: u64) -> u64 {
         self.exits = self.exits.saturating_add(1);
-        // SAFETY: the monitor makes requests of the MSR protocol; the GHCB's address is put back.
-        unsafe {
-            let answer = instructions::msr_protocol(request);
-            let between = self.ghcb.as_ref().map_or(0, GhcbPage::gpa);
-            instructions::wrmsr(MSR_GHCB, between);
-            answer
-        }
+        // SAFETY: the monitor makes requests of the MSR protocol.
+        unsafe { instructions::msr_protocol(request) }
     }
 
     /// Without a page nothing is asked, and the untouched request is no valid answer.

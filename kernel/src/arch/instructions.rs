@@ -108,8 +108,7 @@ pub(crate) unsafe fn wrmsr(msr: u32, value: u64) {
 /// One exchange of the GHCB MSR protocol: writes `request`, leaves, and reads the answer.
 ///
 /// # Safety
-/// As [`vmgexit`]; `request` must be a request of the MSR protocol and no GHCB page address,
-/// and the caller must put back the GHCB's address where one was in use.
+/// As [`vmgexit`]; `request` must be a request of the MSR protocol and no GHCB page address.
 #[must_use = "the host's answer has to be checked"]
 pub(crate) unsafe fn msr_protocol(request: u64) -> u64 {
     // SAFETY: the GHCB MSR exists in every SEV-ES guest and is reached without an intercept;

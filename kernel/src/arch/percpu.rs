@@ -18,7 +18,7 @@ pub(crate) struct PerCpu {
     /// The CPU's GHCB page, once the hand-off has named it. The lock is none between CPUs: it is
     /// the guard against re-entry on this one (threat 20), so it is only ever tried.
     pub ghcb: Once<Mutex<GhcbPage>>,
-    /// What the GHCB MSR holds between exchanges: the page's address, or 0 before there is one.
+    /// The page's address, readable while the page is in use; 0 before there is one.
     pub ghcb_gpa: AtomicU64,
 }
 

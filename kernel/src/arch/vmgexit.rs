@@ -1,12 +1,9 @@
-//! The two ways out of VMPL0: the GHCB MSR protocol, and the GHCB page.
-
-use core::sync::atomic::Ordering;
+//! The way out of VMPL0 by the GHCB MSR; the GHCB page is [`crate::mm::ghcb_page`].
 
 use super::instructions;
-use super::percpu;
-use protocols::ghcb::MSR_GHCB;
 
-/// One exchange of the GHCB MSR protocol; afterwards the MSR names the CPU's GHCB page again.
+/// One exchange of the GHCB MSR protocol. The MSR keeps the answer: whoever uses the GHCB page
+/// writes its address first.
 ///
 /// A request whose low 12 bits are 0 would be a page address and no request; it is not sent, and
 /// the answer is 0, which no request has as its answer.
@@ -16,12 +13,7 @@ pub(crate) fn msr_exchange(request: u64) -> u64 {
     }
     // SAFETY: a well-formed request; whatever the host answers, it can change no private memory
     // without the processor noticing, and Rust refers to no shared memory.
-    // The GHCB MSR may hold the address of the registered GHCB page, or 0.
-    unsafe {
-        let answer = instructions::msr_protocol(request);
-        instructions::wrmsr(MSR_GHCB, percpu::this().ghcb_gpa.load(Ordering::Relaxed));
-        answer
-    }
+    unsafe { instructions::msr_protocol(request) }
 }
 
 /// Asks for termination, by the MSR protocol and for ever: a host that enters the CPU again gets

@@ -4,7 +4,7 @@
 //! The valid bitmap of the shared page is replaced by the request's before each exit, so that no
 //! answer of an earlier exit counts again (threat 17).
 
-use protocols::ghcb::{Ghcb, SHARED_BUFFER_OFFSET, SHARED_BUFFER_SIZE};
+use protocols::ghcb::{Ghcb, MSR_GHCB, SHARED_BUFFER_OFFSET, SHARED_BUFFER_SIZE};
 use zerocopy::IntoBytes;
 
 use super::raw;
@@ -38,7 +38,7 @@ impl GhcbPage {
     }
 
     /// Copies the request and the first `buffer` bytes of its shared buffer to the page, leaves,
-    /// and copies the same parts back. The GHCB MSR must hold the page's address.
+    /// and copies the same parts back.
     pub(crate) fn exchange(&mut self, ghcb: &mut Ghcb, buffer: usize) {
         let buffer = SHARED_BUFFER_OFFSET..SHARED_BUFFER_OFFSET + buffer.min(SHARED_BUFFER_SIZE);
         let bytes = ghcb.as_mut_bytes();
@@ -50,8 +50,11 @@ impl GhcbPage {
                 unsafe { raw::copy(self.pointer(part.start), from.as_ptr(), from.len()) }
             }
         }
-        // SAFETY: the GHCB MSR names this page, which holds a request.
-        unsafe { instructions::vmgexit() };
+        // SAFETY: the page is registered and holds a request.
+        unsafe {
+            instructions::wrmsr(MSR_GHCB, self.gpa);
+            instructions::vmgexit();
+        }
         for part in parts {
             let start = part.start;
             if let Some(to) = bytes.get_mut(part) {
