@@ -137,7 +137,7 @@ pub trait Host {
     /// 0x400, the valid bitmap included), the first `buffer` bytes of the shared
     /// buffer and the last 16 bytes (version, usage) to the shared page, exits,
     /// and copies the same parts back, each byte once. `buffer` is at most
-    /// 2032. The page's GPA must be in the GHCB MSR.
+    /// 2032. The GHCB MSR holds the page's GPA meanwhile.
     ///
     /// An implementation guards its page against re-entry (threat 20): a call
     /// made while another is under way on the same CPU ends the machine.
