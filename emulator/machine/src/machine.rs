@@ -2,22 +2,28 @@
 
 use alloc::vec::Vec;
 
+use snp_scenario::Event;
+
 use crate::arch::{msr, port};
 use crate::host::fw_cfg::{self, E820, FwCfg};
+use crate::host::ioio::PM1A_CONTROL;
 use crate::host::memory::Memory;
 use crate::host::vmgexit::{Ended, Next};
-use crate::host::{Host, cpuid, levels};
+use crate::host::{GHCB_VERSIONS, Host, cpuid, levels};
 use crate::mem::heap::Frames;
 use crate::mem::layout::RESERVE;
 use crate::mem::phys;
+use crate::processor::npt::C_BIT;
 use crate::processor::vcpu::Vcpu;
 use crate::processor::vmcb::Vmcb;
 use crate::processor::{exit as vmexit, intercepts};
-use crate::psp::launch;
+use crate::psp::launch::{self, Told};
 use crate::report::console::println;
 use crate::report::exit::{self, ExitStatus};
 use crate::report::explain;
+use crate::report::invariants::Invariants;
 use crate::report::stats::Stats;
+use crate::scenario::{self, Scenario};
 
 /// The IGVM file, as QEMU was given it.
 const IMAGE_FILE: &str = "opt/rampart/igvm";
@@ -31,7 +37,8 @@ const PAM0: u32 = 0x90;
 /// range, so it has to be there.
 const LEGACY_VIDEO: (u64, u64) = (0xa_0000, 0x2_0000);
 
-/// Everything, by role: processor, host, counters.
+/// Everything, by role: processor, host, counters; the host's lies, and what they
+/// must not break.
 pub(crate) struct Machine {
     pub(crate) vcpu: Vcpu,
     pub(crate) memory: Memory,
@@ -39,6 +46,8 @@ pub(crate) struct Machine {
     pub(crate) stats: Stats,
     /// The VMSA that the secure processor made: its GPA and system page.
     pub(crate) launch_vmsa: Option<(u64, u64)>,
+    pub(crate) scenario: Scenario,
+    pub(crate) invariants: Invariants,
 }
 
 /// Sets the machine up, launches the image and runs it to its end.
@@ -65,16 +74,17 @@ pub(crate) fn start() -> ! {
     println!(
         "guest memory {} MiB, C-bit {}, host features {:#x}",
         ram >> 20,
-        crate::processor::npt::C_BIT,
+        C_BIT,
         machine.host.features.bits()
     );
-    let launched = launch::launch(
-        &image,
-        &mut machine.memory,
-        &mut machine.stats,
-        &machine.host.cpuid,
-        machine.host.apic_ids.len() as u32,
-    );
+    let mut told = Told {
+        cpuid: machine.host.cpuid,
+        memory_map: launch::memory_map(machine.memory.ram()),
+        vp_count: machine.host.apic_ids.len() as u32,
+        sev_features: 0,
+    };
+    scenario::launch::lie(&mut machine.scenario, &mut told);
+    let launched = launch::launch(&image, &mut machine.memory, &mut machine.stats, &told);
     match launched {
         Ok(launched) => {
             let (measured, unmeasured) = machine.stats.launch_pages();
@@ -85,6 +95,7 @@ pub(crate) fn start() -> ! {
             println!("launch digest {}", Hex(&launched.digest));
             machine.vcpu.levels[0].vmsa = Some(launched.vmsa.0);
             machine.launch_vmsa = Some(launched.vmsa);
+            machine.invariants.set_own(launched.own);
         }
         Err(reason) => {
             println!("image refused: {reason}");
@@ -92,6 +103,7 @@ pub(crate) fn start() -> ! {
         }
     }
     drop(image);
+    scenario::deeds_at(&mut machine, Event::Launched);
     if let Err(reason) = levels::enter(&mut machine, 0) {
         println!("image refused: its VMSA cannot be entered ({reason:?})");
         exit::end(ExitStatus::ImageRefused)
@@ -99,19 +111,45 @@ pub(crate) fn start() -> ! {
     // A guest's firmware starts at the reset vector, an SVSM in long mode.
     if !machine.vcpu.paging() {
         machine.stats.set_plain();
+        machine.invariants.set_own(Vec::new());
     }
     let ended = run(&mut machine);
     explain::explain(&machine, ended);
     machine.stats.write();
-    exit::end(match ended {
+    exit::end(verdict(&mut machine).unwrap_or(match ended {
         Ended::Terminated { .. } => ExitStatus::Terminated,
         Ended::Reset => ExitStatus::Reset,
         _ => ExitStatus::Stuck,
-    })
+    }))
+}
+
+/// What counts more than how the guest ended: a broken invariant, then a lie of
+/// the scenario that was never told.
+fn verdict(machine: &mut Machine) -> Option<ExitStatus> {
+    let holds = machine.invariants.check(&mut machine.memory);
+    let told = machine.scenario.all_told();
+    match (holds, told) {
+        (false, _) => Some(ExitStatus::InvariantViolated),
+        (true, false) => Some(ExitStatus::ScenarioNotApplied),
+        (true, true) => None,
+    }
+}
+
+/// The guest writes the sleep register. QEMU ends at a power-off, so everything
+/// has to be said before.
+pub(crate) fn sleep(machine: &mut Machine, value: u32) {
+    machine.stats.write();
+    if let Some(status) = verdict(machine) {
+        exit::end(status)
+    }
+    port::write(PM1A_CONTROL, 2, value);
 }
 
 fn run(machine: &mut Machine) -> Ended {
     loop {
+        if let Some(reason) = scenario::processor::before_entry(machine) {
+            return Ended::Stuck(reason);
+        }
         let code = machine.vcpu.run(&mut machine.memory);
         match vmexit::serve(machine, code) {
             Next::Resume => {}
@@ -136,6 +174,8 @@ fn build(map: &[E820]) -> Option<Machine> {
     memory.add_window(LEGACY_VIDEO.0, LEGACY_VIDEO.1)?;
     let host = Host {
         features: Host::offered_features(),
+        ghcb_versions: GHCB_VERSIONS,
+        c_bit: C_BIT as u8,
         cpuid: cpuid::table(),
         fw_cfg: FwCfg::new(map)?,
         apic_ids: [0],
@@ -146,6 +186,8 @@ fn build(map: &[E820]) -> Option<Machine> {
         host,
         stats: Stats::new(),
         launch_vmsa: None,
+        scenario: scenario::load(),
+        invariants: Invariants::default(),
     })
 }
 

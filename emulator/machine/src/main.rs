@@ -3,7 +3,8 @@
 //! A bare-metal hypervisor that QEMU starts as its BIOS. On QEMU's AMD-V
 //! emulation it gives its one guest the SNP architecture: RMP, VMPLs, #VC, the
 //! GHCB, the secure processor. Three roles, never mixed: `processor` is what
-//! silicon does, `host` what KVM and QEMU do, `psp` the secure processor.
+//! silicon does, `host` what KVM and QEMU do, `psp` the secure processor. Each is
+//! honest; how the host lies when a scenario asks it to is in `scenario`.
 //!
 //! It is an emulation: nothing is encrypted, the measurements are true and
 //! their root is not.
@@ -19,6 +20,7 @@ mod mem;
 mod processor;
 mod psp;
 mod report;
+mod scenario;
 
 use core::arch::global_asm;
 

@@ -27,6 +27,16 @@ impl GhcbView {
         Self { gpa, spa }
     }
 
+    /// The page's guest address.
+    pub(crate) fn gpa(&self) -> u64 {
+        self.gpa
+    }
+
+    /// The system address of a byte of the page.
+    pub(crate) fn system_address(&self, offset: u64) -> u64 {
+        self.spa + offset
+    }
+
     /// A field, if the guest marked it valid.
     pub(crate) fn get(&self, field: GhcbField) -> Option<u64> {
         let (byte, mask) = valid_bit(field);

@@ -9,12 +9,10 @@ use super::memory::Memory;
 use crate::arch::port;
 use crate::mem::phys;
 use crate::report::console;
-use crate::report::exit::ExitStatus;
-use crate::report::stats::Stats;
 
 const COM1: u16 = 0x3f8;
 /// PM1a control: QEMU's q35 has the ACPI registers at 0x600 once firmware set PMBASE.
-const PM1A_CONTROL: u16 = 0x604;
+pub(crate) const PM1A_CONTROL: u16 = 0x604;
 const SLP_EN: u32 = 1 << 13;
 const RESET_CONTROL: u16 = 0xcf9;
 const RESET_CPU: u32 = 1 << 2;
@@ -25,13 +23,18 @@ const FAST_A20: u16 = 0x92;
 const HIDDEN: [core::ops::RangeInclusive<u16>; 2] = [0xf4..=0xf7, 0x503..=0x503];
 const FW_CFG: core::ops::RangeInclusive<u16> = 0x510..=0x51b;
 
+/// The end that a guest asks for through a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PowerRequest {
+    /// A reset.
+    Reset,
+    /// ACPI sleep or power-off: the value for the PM1a control register, which
+    /// was not written yet, because QEMU ends at that write.
+    Sleep(u32),
+}
+
 /// Serves an IOIO exit. Some: the guest asked for its end.
-pub(crate) fn serve(
-    host: &mut Host,
-    memory: &mut Memory,
-    stats: &Stats,
-    ghcb: &GhcbView,
-) -> Option<ExitStatus> {
+pub(crate) fn serve(host: &mut Host, memory: &mut Memory, ghcb: &GhcbView) -> Option<PowerRequest> {
     let (Some(info), Some(count)) = (
         ghcb.get(GhcbField::EXIT_INFO1),
         ghcb.get(GhcbField::EXIT_INFO2),
@@ -48,7 +51,7 @@ pub(crate) fn serve(
     };
     let (port, size) = (info.port(), size.bytes() as u8);
     if info.is_string() {
-        return serve_string(host, memory, stats, ghcb, info, size, count);
+        return serve_string(host, memory, ghcb, info, size, count);
     }
     if info.is_in() {
         let value = read(host, port, size);
@@ -62,18 +65,17 @@ pub(crate) fn serve(
         ghcb.malformed(MalformedReason::MISSING_INPUT);
         return None;
     };
-    write(host, memory, stats, port, size, rax as u32 & mask(size))
+    write(host, memory, port, size, rax as u32 & mask(size))
 }
 
 fn serve_string(
     host: &mut Host,
     memory: &mut Memory,
-    stats: &Stats,
     ghcb: &GhcbView,
     info: IoioInfo,
     size: u8,
     count: u64,
-) -> Option<ExitStatus> {
+) -> Option<PowerRequest> {
     let scratch = ghcb.get(GhcbField::SCRATCH);
     let buffer = scratch.and_then(|gpa| {
         let bytes = count.checked_mul(u64::from(size))?;
@@ -102,7 +104,7 @@ fn serve_string(
                 2 => phys::read::<u16>(at).into(),
                 _ => phys::read::<u32>(at),
             };
-            let end = write(host, memory, stats, info.port(), size, value);
+            let end = write(host, memory, info.port(), size, value);
             if end.is_some() {
                 return end;
             }
@@ -136,18 +138,16 @@ fn read(host: &mut Host, port: u16, size: u8) -> u32 {
 fn write(
     host: &mut Host,
     memory: &mut Memory,
-    stats: &Stats,
     port: u16,
     size: u8,
     value: u32,
-) -> Option<ExitStatus> {
+) -> Option<PowerRequest> {
     match port {
         COM1 => console::guest_sent(value as u8),
-        // QEMU ends at this write.
-        PM1A_CONTROL if value & SLP_EN != 0 => stats.write(),
-        RESET_CONTROL if value & RESET_CPU != 0 => return Some(ExitStatus::Reset),
-        KEYBOARD_COMMAND if value == KEYBOARD_RESET => return Some(ExitStatus::Reset),
-        FAST_A20 if value & 1 != 0 => return Some(ExitStatus::Reset),
+        PM1A_CONTROL if value & SLP_EN != 0 => return Some(PowerRequest::Sleep(value)),
+        RESET_CONTROL if value & RESET_CPU != 0 => return Some(PowerRequest::Reset),
+        KEYBOARD_COMMAND if value == KEYBOARD_RESET => return Some(PowerRequest::Reset),
+        FAST_A20 if value & 1 != 0 => return Some(PowerRequest::Reset),
         _ => {}
     }
     if is_hidden(port) {

@@ -7,12 +7,14 @@ use protocols::ghcb::{ExitCode, GhcbField, MalformedReason};
 use protocols::snp::Vmsa;
 use snp_model::types::Spa;
 use snp_model::vmsa as model;
+use snp_scenario::Event;
 
 use super::ghcb::GhcbView;
 use super::memory::Memory;
 use crate::machine::Machine;
 use crate::mem::phys;
 use crate::processor::vmsa;
+use crate::scenario;
 
 const AP_CREATE_ON_INIT: u16 = 0;
 const AP_CREATE: u16 = 1;
@@ -63,6 +65,10 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     machine.vcpu.level = level;
     machine.vcpu.current().entered = Some(spa);
     machine.vcpu.current().sev_features = phys::read(spa + offset_of!(Vmsa, sev_features) as u64);
+    if level != 0 {
+        machine.invariants.lower_level_enters(&machine.memory);
+    }
+    scenario::deeds_at(machine, Event::Enter { vmpl: level });
     Ok(())
 }
 

@@ -55,6 +55,10 @@ pub(crate) struct Memory {
     windows: Vec<Window>,
     /// Pages that a scenario put elsewhere: page frame numbers.
     moved: BTreeMap<u64, u64>,
+    /// The host assigns pages of 4 KiB only.
+    small_pages: bool,
+    /// A shared page whose every access is to fault: it is mapped alone.
+    watched: Option<u64>,
     rmp: Rmp,
     npt: Npt,
     frames: Frames,
@@ -70,6 +74,8 @@ impl Memory {
             ram,
             windows: Vec::new(),
             moved: BTreeMap::new(),
+            small_pages: false,
+            watched: None,
             rmp: Rmp::new(DIRECT_MAP_SIZE),
             npt,
             frames,
@@ -127,6 +133,11 @@ impl Memory {
         {
             return Some(pfn * SIZE_4K + gpa % SIZE_4K);
         }
+        self.home(gpa)
+    }
+
+    /// Where an honest host put the guest physical address.
+    pub(crate) fn home(&self, gpa: u64) -> Option<u64> {
         if self
             .ram
             .iter()
@@ -153,6 +164,19 @@ impl Memory {
     pub(crate) fn put_page(&mut self, gpa: u64, spa: u64) {
         self.moved.insert(gpa / SIZE_4K, spa / SIZE_4K);
         self.npt.unmap(gpa & !(SIZE_4K - 1), SIZE_4K);
+    }
+
+    /// From here on the host assigns pages of 4 KiB only.
+    pub(crate) fn use_small_pages(&mut self) {
+        self.small_pages = true;
+    }
+
+    /// Makes every access to the shared page at `gpa` fault, or none any more.
+    pub(crate) fn watch(&mut self, page: Option<u64>) {
+        self.watched = page;
+        if let Some(page) = page {
+            self.npt.unmap(page, SIZE_4K);
+        }
     }
 
     /// Checks an access of the processor at a level; gives the system address.
@@ -238,7 +262,7 @@ impl Memory {
         if !alias && self.npt.mapped_size(half, gpa) == Some(SIZE_4K) {
             let first = gpa & !(FAULT_AROUND - 1);
             for page in (first..first + FAULT_AROUND).step_by(SIZE_4K as usize) {
-                if self.npt.mapped_size(half, page).is_none() {
+                if self.watched != Some(page) && self.npt.mapped_size(half, page).is_none() {
                     // A neighbour that cannot be mapped faults when it is used.
                     let _ = self.map_one(page, private, false, vmpl);
                 }
@@ -276,6 +300,7 @@ impl Memory {
         let large = mappable.size == PageSize::Size2M
             && !alias
             && self.moved.is_empty()
+            && self.watched.is_none()
             && self.spans_region(gpa, spa);
         let size = if large { SIZE_2M } else { SIZE_4K };
         let mask = !(size - 1);
@@ -312,7 +337,10 @@ impl Memory {
     fn spans_region(&self, gpa: u64, spa: u64) -> bool {
         let offset = gpa & (SIZE_2M - 1);
         let last = (gpa | (SIZE_2M - 1)) & !(SIZE_4K - 1);
-        spa & (SIZE_2M - 1) == offset
+        let pages = (gpa - offset) / SIZE_4K..=last / SIZE_4K;
+        let in_place = self.moved.range(pages).next().is_none();
+        in_place
+            && spa & (SIZE_2M - 1) == offset
             && self.spa(gpa - offset) == Some(spa - offset)
             && self.spa(last) == Some((spa | (SIZE_2M - 1)) & !(SIZE_4K - 1))
     }
@@ -325,7 +353,8 @@ impl Memory {
         private: bool,
     ) -> Result<(), StateError> {
         let spa = self.spa(gpa).ok_or(StateError::NoMemory)?;
-        if size == PageSize::Size2M && !self.spans_region(gpa, spa) {
+        let in_one = !self.small_pages && self.spans_region(gpa, spa);
+        if size == PageSize::Size2M && !in_one {
             return self.set_state_in_parts(gpa, private);
         }
         let entry = self.rmp.entry(Spa(spa));

@@ -17,13 +17,16 @@ use protocols::snp::CpuidPage;
 
 use fw_cfg::FwCfg;
 
-/// GHCB protocol versions that this host speaks.
-pub(crate) const GHCB_VERSION_MIN: u16 = 1;
-pub(crate) const GHCB_VERSION_MAX: u16 = 2;
+/// GHCB protocol versions that this host speaks: lowest and highest.
+pub(crate) const GHCB_VERSIONS: (u16, u16) = (1, 2);
 
 /// The host's own state.
 pub(crate) struct Host {
     pub(crate) features: HvFeatures,
+    /// Lowest and highest GHCB protocol version.
+    pub(crate) ghcb_versions: (u16, u16),
+    /// The C-bit that SEV_INFO names.
+    pub(crate) c_bit: u8,
     /// What CPUID is here; the guest's CPUID page is made of it.
     pub(crate) cpuid: CpuidPage,
     pub(crate) fw_cfg: FwCfg,

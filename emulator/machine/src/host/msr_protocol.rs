@@ -6,10 +6,9 @@ use protocols::ghcb::psc::PscEntry;
 use protocols::ghcb::termination::Termination;
 
 use super::levels;
+use super::page_state;
 use super::vmgexit::{Ended, Next};
-use super::{GHCB_VERSION_MAX, GHCB_VERSION_MIN, page_state};
 use crate::machine::Machine;
-use crate::processor::npt::C_BIT;
 
 /// Serves a VMGEXIT whose GHCB MSR holds a request.
 pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
@@ -18,9 +17,9 @@ pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
         .vmgexit(machine.vcpu.level, true, value & 0xfff);
     let response = match MsrRequest::decode(MsrValue(value)) {
         MsrRequest::SevInfo => MsrResponse::SevInfo {
-            max_version: GHCB_VERSION_MAX,
-            min_version: GHCB_VERSION_MIN,
-            c_bit: C_BIT as u8,
+            max_version: machine.host.ghcb_versions.1,
+            min_version: machine.host.ghcb_versions.0,
+            c_bit: machine.host.c_bit,
         },
         MsrRequest::Cpuid { function, register } => {
             let found = machine

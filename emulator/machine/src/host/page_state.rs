@@ -10,8 +10,9 @@ use super::memory::{Memory, StateError};
 use crate::mem::phys;
 use crate::report::stats::Stats;
 
-const HEADER: u64 = 8;
-const ENTRY: u64 = 8;
+/// Length of the list's header and of an entry.
+pub(crate) const HEADER: u64 = 8;
+pub(crate) const ENTRY: u64 = 8;
 
 /// Performs one entry.
 pub(crate) fn change(
@@ -54,11 +55,18 @@ pub(crate) fn serve(memory: &mut Memory, stats: &mut Stats, ghcb: &GhcbView) {
         );
         return;
     }
-    let result = run(memory, stats, header, first, last);
+    let result = entries(memory, stats, header, first, last);
     ghcb.respond(protocols::ghcb::Response::NO_ACTION, result.0);
 }
 
-fn run(memory: &mut Memory, stats: &mut Stats, header: u64, first: u16, last: u16) -> PscResult {
+/// Performs the entries `first..=last` of the list at system address `header`.
+pub(crate) fn entries(
+    memory: &mut Memory,
+    stats: &mut Stats,
+    header: u64,
+    first: u16,
+    last: u16,
+) -> PscResult {
     for index in first..=last {
         let entry = PscEntry(phys::read(header + HEADER + u64::from(index) * ENTRY));
         let aligned = entry.gpa().is_aligned(entry.size());

@@ -3,9 +3,10 @@
 use protocols::ghcb::{ExitCode, GhcbField, MalformedReason, Response, Usage};
 
 use super::ghcb::GhcbView;
+use super::ioio::PowerRequest;
 use super::{ioio, levels, mmio, msr, msr_protocol, page_state};
-use crate::machine::Machine;
-use crate::report::exit::ExitStatus;
+use crate::machine::{self, Machine};
+use crate::scenario;
 
 /// RAX of a hypercall that this host does not have.
 const NO_HYPERCALL: u64 = (-1000i64) as u64;
@@ -40,6 +41,15 @@ pub(crate) enum Ended {
 
 /// Serves the VMGEXIT of the running level; its RIP is past the instruction.
 pub(crate) fn serve(machine: &mut Machine) -> Next {
+    if machine.scenario.is_empty() {
+        honest(machine)
+    } else {
+        scenario::exit::serve(machine)
+    }
+}
+
+/// The service of an honest host.
+pub(crate) fn honest(machine: &mut Machine) -> Next {
     let value = machine.vcpu.current().ghcb_msr;
     if value & 0xfff != 0 {
         return msr_protocol::serve(machine, value);
@@ -75,12 +85,11 @@ fn event(machine: &mut Machine, ghcb: &GhcbView, code: ExitCode) -> Next {
         ..
     } = machine;
     match code {
-        ExitCode::IOIO => {
-            if let Some(status) = ioio::serve(host, memory, stats, ghcb) {
-                debug_assert_eq!(status, ExitStatus::Reset);
-                return Next::End(Ended::Reset);
-            }
-        }
+        ExitCode::IOIO => match ioio::serve(host, memory, ghcb) {
+            Some(PowerRequest::Reset) => return Next::End(Ended::Reset),
+            Some(PowerRequest::Sleep(value)) => machine::sleep(machine, value),
+            None => {}
+        },
         ExitCode::MSR => msr::serve(ghcb),
         ExitCode::CPUID => cpuid(machine, ghcb),
         ExitCode::MMIO_READ => mmio::serve(memory, ghcb, false),

@@ -9,6 +9,7 @@ use super::vmcb::{Segment, Vmcb, control, save};
 use crate::arch::svm;
 use crate::host::memory::Memory;
 
+const VECTOR_NMI: u8 = 2;
 const VECTOR_UD: u8 = 6;
 const VECTOR_DF: u8 = 8;
 const VECTOR_GP: u8 = 13;
@@ -18,6 +19,7 @@ const VECTOR_VC: u8 = 29;
 const EVENT_VALID: u64 = 1 << 31;
 const EVENT_ERROR_CODE: u64 = 1 << 11;
 const TYPE_EXTERNAL: u64 = 0;
+const TYPE_NMI: u64 = 2;
 const TYPE_EXCEPTION: u64 = 3;
 const TYPE_SOFTWARE: u64 = 4;
 
@@ -47,6 +49,24 @@ fn inject(vmcb: &mut Vmcb, vector: u8, error_code: Option<u32>) {
         event |= EVENT_ERROR_CODE | u64::from(code) << 32;
     }
     vmcb.set(control::EVENT_INJ, event);
+}
+
+/// An event as a host injects it: an exception below vector 32 (NMI is 2), an
+/// external interrupt from there on, whatever RFLAGS.IF is. None: another event
+/// is already to be delivered at the next entry.
+pub(crate) fn inject_from_host(vmcb: &mut Vmcb, vector: u8, error: Option<u32>) -> Option<()> {
+    if vmcb.get::<u64>(control::EVENT_INJ) & EVENT_VALID != 0 {
+        return None;
+    }
+    match vector {
+        VECTOR_NMI => vmcb.set(control::EVENT_INJ, EVENT_VALID | TYPE_NMI << 8 | 2),
+        0..32 => inject(vmcb, vector, error),
+        _ => vmcb.set(
+            control::EVENT_INJ,
+            EVENT_VALID | TYPE_EXTERNAL << 8 | u64::from(vector),
+        ),
+    }
+    Some(())
 }
 
 /// #UD at the current instruction.

@@ -13,9 +13,12 @@ use super::vmcb::{control, save};
 use super::{intercepts, msr};
 use crate::host::vmgexit::{self, Ended, Next};
 use crate::machine::Machine;
+use crate::scenario;
 
 /// #VC error code for an access to a page that is not validated.
 const VC_NOT_VALIDATED: u64 = 0x404;
+/// Intercepted only while a scenario steps through the guest.
+const EXIT_DB: u64 = 0x41;
 const EXIT_UD: u64 = 0x46;
 const EXIT_WRITE_CR0: u64 = 0x10;
 /// VMEXIT_INVALID as QEMU reports it: the upper half is missing.
@@ -66,6 +69,10 @@ pub(crate) fn serve(machine: &mut Machine, code: u64) -> Next {
         | ExitCode::XSETBV => vc(machine, code),
         ExitCode::HLT => halt(machine),
         ExitCode::SHUTDOWN => stuck(Stuck::Shutdown),
+        _ if code == EXIT_DB => {
+            scenario::watch::stepped(machine);
+            Next::Resume
+        }
         _ if code == EXIT_UD => invalid_opcode(machine),
         _ if code == EXIT_WRITE_CR0 => match cr::write_cr0(vcpu, &machine.memory) {
             Ok(Cr0Write::Done) => Next::Resume,
@@ -104,6 +111,7 @@ fn vc(machine: &mut Machine, code: u64) -> Next {
 }
 
 fn nested_page_fault(machine: &mut Machine) -> Next {
+    scenario::watch::faulted(machine);
     let Machine {
         vcpu,
         memory,
@@ -137,13 +145,16 @@ fn vmmcall(machine: &mut Machine) -> Next {
 }
 
 fn invalid_opcode(machine: &mut Machine) -> Next {
+    scenario::instruction::before(machine);
     let Machine {
         vcpu,
         memory,
         stats,
         ..
     } = machine;
-    match rmp_instructions::execute(vcpu, memory, stats) {
+    let executed = rmp_instructions::execute(vcpu, memory, stats);
+    scenario::instruction::after(machine);
+    match executed {
         Ok(Executed::Resume) => Next::Resume,
         Ok(Executed::NotValidated) => vc(machine, VC_NOT_VALIDATED),
         Ok(Executed::Stuck { gpa }) => stuck(Stuck::Fault(npf::Fault::State { gpa })),

@@ -3,11 +3,15 @@
 use crate::mem::heap::Frames;
 use crate::mem::phys;
 
-use super::vmcb::{Vmcb, control};
+use super::vmcb::{Vmcb, control, save};
 
 const CR0_WRITE: u32 = 1 << 16;
 
+const DB: u32 = 1 << 1;
 const UD: u32 = 1 << 6;
+
+/// RFLAGS.TF.
+const TF: u64 = 1 << 8;
 
 const CPUID: u32 = 1 << 18;
 const INVD: u32 = 1 << 22;
@@ -86,6 +90,13 @@ pub(crate) fn set_hlt(vmcb: &mut Vmcb, intercept: bool) {
         control::INTERCEPT_MISC1,
         if intercept { misc | HLT } else { misc & !HLT },
     );
+}
+
+/// Steps through the guest: each instruction ends in a #DB exit.
+pub(crate) fn set_stepping(vmcb: &mut Vmcb, on: bool) {
+    vmcb.set(control::INTERCEPT_EXCEPTIONS, if on { UD | DB } else { UD });
+    let flags: u64 = vmcb.get(save::RFLAGS);
+    vmcb.set(save::RFLAGS, if on { flags | TF } else { flags & !TF });
 }
 
 /// Two bits for each MSR, in three ranges of 8 Ki MSRs (APM volume 2, 15.11).

@@ -35,6 +35,7 @@ pub(crate) mod save {
     pub(crate) const CR4: u64 = 0x548;
     pub(crate) const CR3: u64 = 0x550;
     pub(crate) const CR0: u64 = 0x558;
+    pub(crate) const DR6: u64 = 0x568;
     pub(crate) const RFLAGS: u64 = 0x570;
     pub(crate) const RIP: u64 = 0x578;
     pub(crate) const RSP: u64 = 0x5d8;

@@ -5,11 +5,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::offset_of;
 
 use igvm_defs::{IGVM_VHS_PARAMETER, IgvmPageDataType};
 use protocols::addr::Gpa;
 use protocols::boot::{MemoryMapEntry, MemoryMapType};
-use protocols::snp::{CpuidPage, GuestPolicy, LaunchPageType, SecretsPage};
+use protocols::snp::{CpuidPage, GuestPolicy, LaunchPageType, SecretsPage, Vmsa};
 use snp_model::launch::{Launch, LaunchDigest, LaunchPage};
 use snp_model::types::Spa;
 use zerocopy::{FromZeros, IntoBytes};
@@ -67,12 +68,24 @@ impl From<IgvmError> for Refused {
     }
 }
 
+/// What the host tells the guest at launch.
+pub(crate) struct Told {
+    pub(crate) cpuid: CpuidPage,
+    pub(crate) memory_map: Vec<MemoryMapEntry>,
+    pub(crate) vp_count: u32,
+    /// SEV_FEATURES beyond those that the image's VMSA has.
+    pub(crate) sev_features: u64,
+}
+
 /// A launched guest.
 pub(crate) struct Launched {
     pub(crate) digest: LaunchDigest,
     /// The VMSA of the first vCPU: its GPA and its system page.
     pub(crate) vmsa: (u64, u64),
     pub(crate) policy: u64,
+    /// Required memory in which the image loads pages `[start, end)`: the
+    /// firmware's own, if the image is an SVSM's.
+    pub(crate) own: Vec<(u64, u64)>,
 }
 
 struct Loader<'a> {
@@ -80,9 +93,9 @@ struct Loader<'a> {
     memory: &'a mut Memory,
     stats: &'a mut Stats,
     launch: Launch,
-    cpuid: &'a CpuidPage,
-    memory_map: &'a [MemoryMapEntry],
-    vp_count: u32,
+    told: &'a Told,
+    /// Required memory `[start, end)`, and whether a page was loaded there.
+    required: Vec<(u64, u64, bool)>,
     parameters: BTreeMap<u32, Vec<u8>>,
     vp_context: Option<u32>,
 }
@@ -101,8 +114,7 @@ pub(crate) fn launch(
     bytes: &[u8],
     memory: &mut Memory,
     stats: &mut Stats,
-    cpuid: &CpuidPage,
-    vp_count: u32,
+    told: &Told,
 ) -> Result<Launched, Refused> {
     let file = IgvmFile::open(bytes)?;
     let mut policy = DEFAULT_POLICY;
@@ -113,28 +125,21 @@ pub(crate) fn launch(
     }
     let launch = Launch::start(memory.asid(), GuestPolicy::from_bits_retain(policy))
         .map_err(|_| Refused::Policy(policy))?;
-    let map = memory_map(memory.ram());
     let loader = Loader {
         file,
         memory,
         stats,
         launch,
-        cpuid,
-        memory_map: &map,
-        vp_count,
+        told,
+        required: Vec::new(),
         parameters: BTreeMap::new(),
         vp_context: None,
     };
-    let (digest, vmsa) = loader.run()?;
-    Ok(Launched {
-        digest,
-        vmsa,
-        policy,
-    })
+    loader.run(policy)
 }
 
 impl Loader<'_> {
-    fn run(mut self) -> Result<(LaunchDigest, (u64, u64)), Refused> {
+    fn run(mut self, policy: u64) -> Result<Launched, Refused> {
         let directives: Vec<_> = self.file.directives().collect::<Result<_, _>>()?;
         for directive in directives {
             self.directive(directive)?;
@@ -144,12 +149,19 @@ impl Loader<'_> {
         let page = self.file.page(offset, VMSA_GPA)?;
         let mut contents = [0; PAGE as usize];
         contents.copy_from_slice(page);
+        add_features(&mut contents, self.told.sev_features);
         let spa = self
             .memory
             .vmsa_frame()
             .ok_or(Refused::NoMemory { gpa: VMSA_GPA })?;
         self.update(VMSA_GPA, spa, LaunchPageType::VMSA, &contents)?;
-        Ok((self.launch.finish().digest, (VMSA_GPA, spa)))
+        let loaded = self.required.iter().filter(|(_, _, loaded)| *loaded);
+        Ok(Launched {
+            digest: self.launch.finish().digest,
+            vmsa: (VMSA_GPA, spa),
+            policy,
+            own: loaded.map(|&(start, end, _)| (start, end)).collect(),
+        })
     }
 
     fn directive(&mut self, directive: Directive) -> Result<(), Refused> {
@@ -173,7 +185,7 @@ impl Loader<'_> {
                         LaunchPageType::SECRETS
                     }
                     IgvmPageDataType::CPUID_DATA => {
-                        contents.copy_from_slice(self.cpuid.as_bytes());
+                        contents.copy_from_slice(self.told.cpuid.as_bytes());
                         LaunchPageType::CPUID
                     }
                     other => return Err(Refused::PageType { gpa, kind: other.0 }),
@@ -216,16 +228,20 @@ impl Loader<'_> {
                 }
                 _ => Err(Refused::VpContext { index }),
             },
-            Directive::RequiredMemory { gpa, bytes } => self
-                .memory
-                .add_window(gpa, u64::from(bytes))
-                .ok_or(Refused::NoMemory { gpa }),
+            Directive::RequiredMemory { gpa, bytes } => {
+                let bytes = u64::from(bytes);
+                let end = gpa.checked_add(bytes).ok_or(Refused::NoMemory { gpa })?;
+                self.required.push((gpa, end, false));
+                self.memory
+                    .add_window(gpa, bytes)
+                    .ok_or(Refused::NoMemory { gpa })
+            }
             Directive::VpCount(at) => {
-                let count = self.vp_count;
+                let count = self.told.vp_count;
                 self.fill_parameter(at, &count.to_le_bytes())
             }
             Directive::MemoryMap(at) => {
-                let map = self.memory_map;
+                let map = &self.told.memory_map;
                 self.fill_parameter(at, map.as_bytes())
             }
         }
@@ -278,6 +294,9 @@ impl Loader<'_> {
             .update(self.memory.rmp(), page, contents)
             .map_err(|_| Refused::Twice { gpa })?;
         self.stats.launch_page(kind.is_content_measured());
+        for (start, end, loaded) in &mut self.required {
+            *loaded |= *start <= gpa && gpa < *end;
+        }
         Ok(())
     }
 }
@@ -293,4 +312,14 @@ fn secrets() -> [u8; 4096] {
     let mut bytes = [0; 4096];
     bytes.copy_from_slice(page.as_bytes());
     bytes
+}
+
+/// Puts SEV_FEATURES bits into a VMSA.
+fn add_features(vmsa: &mut [u8; 4096], features: u64) {
+    let at = offset_of!(Vmsa, sev_features);
+    if let Some(field) = vmsa.get_mut(at..at + 8) {
+        for (byte, more) in field.iter_mut().zip(features.to_le_bytes()) {
+            *byte |= more;
+        }
+    }
 }

@@ -21,6 +21,10 @@ pub(crate) enum ExitStatus {
     ScenarioNotApplied = 0x14,
     /// The guest asked for a reset.
     Reset = 0x15,
+    /// What must hold at every end does not: see `invariants`.
+    InvariantViolated = 0x16,
+    /// The scenario cannot be read, or asks for what cannot be done.
+    ScenarioRefused = 0x17,
 }
 
 /// Ends QEMU.

@@ -3,4 +3,5 @@
 pub(crate) mod console;
 pub(crate) mod exit;
 pub(crate) mod explain;
+pub(crate) mod invariants;
 pub(crate) mod stats;

@@ -1,0 +1,146 @@
+//! What must hold at the end of every run, whatever the host did: the oracle of
+//! the scenarios.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use protocols::boot::layout::GUEST_SECRETS_PAGE;
+use protocols::snp::{SecretsPage, Vmpl};
+use snp_model::entry::RmpEntry;
+use snp_model::types::Spa;
+
+use super::console::println;
+use crate::host::memory::Memory;
+use crate::mem::phys;
+
+/// Violations that are printed; there can be one for every page.
+const MAX_PRINTED: usize = 8;
+
+/// The invariants, and what is known of violations.
+#[derive(Default)]
+pub(crate) struct Invariants {
+    /// The firmware's own memory `[start, end)`, in which no lower level has a right.
+    own: Vec<(u64, u64)>,
+    lower_level_ran: bool,
+    violations: Vec<String>,
+}
+
+impl Invariants {
+    /// Names the firmware's own memory.
+    pub(crate) fn set_own(&mut self, own: Vec<(u64, u64)>) {
+        self.own = own;
+    }
+
+    /// A level below VMPL0 is entered. The first time, the guest's secrets page
+    /// has what the firmware says of its range, which may be more than the image
+    /// required. Later it is the guest's to change.
+    pub(crate) fn lower_level_enters(&mut self, memory: &Memory) {
+        if core::mem::replace(&mut self.lower_level_ran, true) {
+            return;
+        }
+        let Some(page) = memory.spa(GUEST_SECRETS_PAGE) else {
+            return;
+        };
+        let field = |offset: usize| phys::read::<u64>(page + offset as u64);
+        let start = field(core::mem::offset_of!(SecretsPage, svsm_base));
+        let size = field(core::mem::offset_of!(SecretsPage, svsm_size));
+        for range in &mut self.own {
+            if range.0 == start {
+                range.1 = range.1.max(start.saturating_add(size));
+            }
+        }
+    }
+
+    /// Notes a violation that was seen in the middle of a run.
+    pub(crate) fn violated(&mut self, what: fmt::Arguments<'_>) {
+        if self.violations.len() < MAX_PRINTED {
+            self.violations.push(format!("{what}"));
+        }
+    }
+
+    /// Checks the RMP, and prints what came of it. True: all holds.
+    pub(crate) fn check(&mut self, memory: &mut Memory) -> bool {
+        self.check_rights(memory);
+        self.check_double_validation(memory);
+        for violation in &self.violations {
+            println!("INVARIANT VIOLATED: {violation}");
+        }
+        let holds = self.violations.is_empty();
+        if holds {
+            println!("invariant: ok");
+        }
+        holds
+    }
+
+    fn check_rights(&mut self, memory: &mut Memory) {
+        let wrong: Vec<_> = memory
+            .rmp()
+            .assigned()
+            .filter(|(_, entry)| lower_rights(entry))
+            .filter_map(|(_, entry)| {
+                let (start, end) = gpa_range(&entry);
+                let owned = self.own.iter().any(|own| start < own.1 && own.0 < end);
+                (owned || entry.is_vmsa()).then_some((start, entry.is_vmsa()))
+            })
+            .take(MAX_PRINTED)
+            .collect();
+        for (gpa, vmsa) in wrong {
+            let kind = if vmsa { "VMSA" } else { "firmware's own page" };
+            self.violated(format_args!(
+                "a level below VMPL0 has rights to the {kind} at {gpa:#x}"
+            ));
+        }
+    }
+
+    /// An honest host's pages are where they always were, so only those elsewhere
+    /// can make two of one.
+    fn check_double_validation(&mut self, memory: &mut Memory) {
+        let asid = memory.asid();
+        let validated: Vec<_> = memory
+            .rmp()
+            .assigned()
+            .filter(|(_, entry)| entry.asid() == Some(asid) && entry.is_validated())
+            .map(|(spa, entry)| (spa, gpa_range(&entry)))
+            .collect();
+        let mut elsewhere: BTreeMap<u64, Spa> = BTreeMap::new();
+        for (spa, (start, _)) in validated {
+            let home = memory.home(start);
+            if home == Some(spa.0) {
+                continue;
+            }
+            let twice = elsewhere.insert(start, spa).is_some()
+                || home.is_some_and(|home| is_validated_for(memory, home, start));
+            if twice {
+                self.double_validation(start);
+            }
+        }
+    }
+
+    /// Notes that two validated system pages are behind one guest page.
+    pub(crate) fn double_validation(&mut self, gpa: u64) {
+        self.violated(format_args!(
+            "two validated system pages for the guest page {gpa:#x}"
+        ));
+    }
+}
+
+/// Whether the system page is a validated one of the guest at `gpa`.
+pub(crate) fn is_validated_for(memory: &mut Memory, spa: u64, gpa: u64) -> bool {
+    let asid = memory.asid();
+    let entry = memory.rmp().entry(Spa(spa));
+    entry.asid() == Some(asid) && entry.is_validated() && entry.gpa_of(Spa(spa)).get() == gpa
+}
+
+fn lower_rights(entry: &RmpEntry) -> bool {
+    [Vmpl::VMPL1, Vmpl::VMPL2, Vmpl::VMPL3]
+        .iter()
+        .any(|&vmpl| !entry.rights(vmpl).is_empty())
+}
+
+fn gpa_range(entry: &RmpEntry) -> (u64, u64) {
+    let start = entry.gpa().get();
+    (start, start + entry.size().bytes())
+}
