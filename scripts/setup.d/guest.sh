@@ -20,19 +20,26 @@ record_version() {
     mv "$GUEST/versions.txt.new" "$GUEST/versions.txt"
 }
 
-# need_guest_part FILE WHAT: true if the part must be fetched; ends set-up where
-# it cannot be.
+# The parts, and what one puts there where they cannot be fetched.
+guest_part_help() {
+    case $1 in
+    OVMF.fd) echo "OVMF of edk2 2026.08 or newer: one 4 MiB image of code and variables" ;;
+    vmlinuz) echo "Linux $LINUX_SERIES or newer for x86-64 with AMD_MEM_ENCRYPT; its .ko files in $GUEST/modules" ;;
+    busybox) echo "a static busybox for x86-64" ;;
+    esac
+}
+
+# need_guest_part FILE: true if the part must be fetched; ends set-up where it
+# cannot be.
 need_guest_part() {
     [ "${REFRESH:-}" ] || [ ! -e "$GUEST/$1" ] || return 1
-    apt_usable || die "this is not a Debian-like system, and $GUEST/$1 is missing.
-  Put there: $2"
     apt_guest_update || die "the package lists cannot be read, and $GUEST/$1 is missing.
-  Try again with a network, or put there: $2"
+  Try again with a network, or put there: $(guest_part_help "$1")"
     mkdir -p "$GUEST"
     rm -rf "$GUEST/unpacked"
 }
 
-# fetch_newest REGEX SUITE [FILTER]: the newest package that matches, unpacked
+# fetch_newest REGEX SUITE: the newest package that matches, unpacked
 # into .cache/guest/unpacked; prints "PACKAGE VERSION".
 fetch_newest() {
     local found
@@ -44,7 +51,7 @@ fetch_newest() {
 }
 
 setup_ovmf() {
-    need_guest_part OVMF.fd "OVMF.fd of edk2 2026.08 or newer, one 4 MiB image of code and variables" || return 0
+    need_guest_part OVMF.fd || return 0
     local found
     found=$(fetch_newest ovmf-generic sid)
     cp "$GUEST/unpacked/usr/share/ovmf/OVMF.fd" "$GUEST/OVMF.fd.new"
@@ -54,7 +61,7 @@ setup_ovmf() {
 }
 
 setup_linux() {
-    need_guest_part vmlinuz "a Linux $LINUX_SERIES kernel for x86-64 with AMD_MEM_ENCRYPT, and its modules in $GUEST/modules" || return 0
+    need_guest_part vmlinuz || return 0
     local suite=trixie-backports series package version release
     series=$(apt_guest_versions 'linux-binary-[0-9].*-cloud-amd64' "$suite")
     if grep -q "^linux-binary-${LINUX_SERIES//./\\.}\." <<<"$series"; then
@@ -75,7 +82,7 @@ setup_linux() {
 }
 
 setup_busybox() {
-    need_guest_part busybox "a static busybox for x86-64" || return 0
+    need_guest_part busybox || return 0
     local found
     found=$(fetch_newest busybox-static trixie)
     find "$GUEST/unpacked" -type f -name busybox -perm -u+x -exec mv {} "$GUEST/busybox" \;

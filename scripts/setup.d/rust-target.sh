@@ -146,23 +146,24 @@ compiler_builtins_flags() {
 }
 
 build_rust_sysroot() {
-    local library=$1 sysroot=$2 line
+    local library=$1 sysroot=$2 configuration line
     local out=$SYSROOT_NEW/lib/rustlib/$BARE_TARGET/lib
     local flags=(--cfg 'feature="compiler-builtins"' --cfg 'feature="mem"'
         --cfg 'feature="rustc-dep-of-std"') environment=()
     rm -rf "$SYSROOT_NEW"
     mkdir -p "$out"
-    say "building core for $BARE_TARGET (once, about 15 s)"
-    build_rust_crate "$library" "$out" core core/src/lib.rs
-    say "building compiler_builtins"
+    configuration=$(compiler_builtins_flags "$library" "$SYSROOT_NEW" | LC_ALL=C sort)
     while IFS= read -r line; do
         case $line in
         env=*) environment+=("${line#env=}") ;;
         *) flags+=("$line") ;;
         esac
-    done < <(compiler_builtins_flags "$library" "$SYSROOT_NEW" | LC_ALL=C sort)
+    done <<<"$configuration"
+    say "building core for $BARE_TARGET (once, about 15 s)"
+    build_rust_crate "$library" "$out" core core/src/lib.rs
+    say "building compiler_builtins"
     (
-        export "${environment[@]}"
+        export "${environment[@]:?"compiler_builtins' build script said nothing"}"
         build_rust_crate "$library" "$out" compiler_builtins \
             compiler-builtins/compiler-builtins/src/lib.rs "${flags[@]}"
     )
