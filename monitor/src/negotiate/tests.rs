@@ -99,6 +99,15 @@ fn each_sev_status_bit_is_required_harmless_or_refused() {
 }
 
 #[test]
+fn threat_46_vmsa_register_protection_is_refused_until_it_is_supported() {
+    let status = (SevFeatures::SNP | SevFeatures::VMSA_REGISTER_PROTECTION).status();
+    assert_eq!(
+        check_sev_status(status),
+        Err(Fatal::UnsupportedFeatures(1 << 16))
+    );
+}
+
+#[test]
 fn all_unsupported_bits_are_told_at_once() {
     let status = SevStatus::from_bits_retain(7 | 1 << 3 | 1 << 8 | 1 << 40);
     let mask = 1 << 3 | 1 << 40;

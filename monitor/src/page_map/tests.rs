@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K, PageSize};
 
 use super::*;
+use crate::ranges::RangeList;
 use crate::testing::FrameStore;
 
 const GIB: u64 = 1 << 30;

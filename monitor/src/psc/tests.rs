@@ -144,7 +144,7 @@ fn threat_07_going_backwards_ends_the_machine() {
 }
 
 #[test]
-fn threat_07_a_host_without_progress_is_given_up() {
+fn threat_07_threat_27_a_host_without_progress_is_given_up_by_count_not_by_time() {
     let (result, asked) = with_answers(|_, _, _| OK);
     assert!(no_progress(result));
     assert_eq!(asked.len() as u32, MAX_IDLE_EXITS + 1);
