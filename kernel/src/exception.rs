@@ -18,8 +18,11 @@ pub(crate) fn exception(frame: &mut Frame) {
     if frame.vector != vector::VC {
         unexpected(frame);
     }
-    if let Err(fatal) = serve_vc(frame) {
-        fatal::end(fatal);
+    match serve_vc(frame) {
+        Ok(()) => {}
+        // Where it happened is what a support engineer needs of it.
+        Err(Fatal::Rampart(reason, 0)) => fatal::end(Fatal::with_detail(reason, frame.rip)),
+        Err(fatal) => fatal::end(fatal),
     }
 }
 
