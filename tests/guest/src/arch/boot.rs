@@ -1,4 +1,4 @@
-//! From the reset vector to [`crate::main`]: 16-bit code in the ROM, 32-bit code that copies the
+//! From the reset vector to [`crate::guest_main`]: 16-bit code in the ROM, 32-bit code that copies the
 //! program to RAM, paging with the C-bit, 64-bit mode.
 //!
 //! Everything before paging is private, as are page walks and fetches at any time. The C-bit is

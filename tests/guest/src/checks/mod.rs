@@ -5,6 +5,7 @@ mod core_calls;
 mod create_vcpu;
 mod delete_vcpu;
 mod launch;
+mod noise;
 mod pending;
 mod pvalidate;
 mod pvalidate_entry;
@@ -29,6 +30,7 @@ pub(crate) fn in_first_life() {
     run(pvalidate_entry::CHECKS);
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
+    run(noise::CHECKS);
 }
 
 /// By the second VMSA.
