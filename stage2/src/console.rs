@@ -16,3 +16,10 @@ pub(crate) fn line(machine: &mut Machine, ghcb: &mut Ghcb, text: fmt::Arguments<
     // A host that takes no log is no reason to end; it only blinds itself.
     let _ = write_port(machine, ghcb, COM1, Line::new(text).as_bytes());
 }
+
+/// Prints a last line before the end, if there is a way to.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    if let Some(mut machine) = Machine::for_last_words() {
+        line(&mut machine, &mut Ghcb::zeroed(), text);
+    }
+}

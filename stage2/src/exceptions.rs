@@ -8,6 +8,7 @@ use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::ptr::addr_of;
 
+use crate::console::say;
 use crate::termination;
 
 global_asm!(
@@ -108,6 +109,9 @@ pub(crate) fn load() {
 }
 
 /// Every exception ends here.
-extern "C" fn exception(vector: u64, error_code: u64, _rip: u64) -> ! {
+extern "C" fn exception(vector: u64, error_code: u64, rip: u64) -> ! {
+    say(format_args!(
+        "stage2: exception {vector}, error code {error_code:#x}, at {rip:#x}"
+    ));
     termination::terminate(termination::for_exception(vector, error_code))
 }

@@ -1,5 +1,7 @@
 //! stage2's way to the host and to the two RMP instructions, as the monitor wants them.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use monitor::platform::{Host, PvalidateOutcome, Rmp, RmpadjustFail};
 use protocols::addr::{Gpa, GpaPage, PageSize};
 use protocols::boot::layout::{BOOT_GHCB, SHARED_ALIAS};
@@ -8,6 +10,9 @@ use protocols::snp::{Rights, RmpResult, Vmpl};
 
 use crate::ghcb_page::GhcbPage;
 use crate::instructions;
+
+/// Whether the boot GHCB page can be used, for an exception that has no [`Machine`] at hand.
+static GHCB_IN_USE: AtomicBool = AtomicBool::new(false);
 
 /// The boot CPU. One value exists; what it does is counted for the hand-off.
 #[derive(Debug)]
@@ -34,6 +39,17 @@ impl Machine {
         // SAFETY: the page at BOOT_GHCB is shared by now, nothing else uses it, and the measured
         // tables map it with C = 0 at the alias.
         self.ghcb = Some(unsafe { GhcbPage::new(BOOT_GHCB, BOOT_GHCB + SHARED_ALIAS) });
+        GHCB_IN_USE.store(true, Ordering::Relaxed);
+    }
+
+    /// The machine for one last line before the end, if a GHCB page is in use. Whoever used it
+    /// before has been interrupted for good.
+    pub(crate) fn for_last_words() -> Option<Self> {
+        let mut machine = Self::new();
+        GHCB_IN_USE.swap(false, Ordering::Relaxed).then(|| {
+            machine.use_ghcb();
+            machine
+        })
     }
 
     /// Whether a GHCB page is in use.

@@ -2,6 +2,7 @@
 
 use protocols::ghcb::RampartReason;
 
+use crate::console::say;
 use crate::instructions;
 
 /// What the entry code puts into EAX when the host's answer to SEV_INFO is none.
@@ -36,6 +37,9 @@ pub(crate) fn terminate(reason: RampartReason) -> ! {
 
 /// Every panic is a bug of ours: input never causes one.
 #[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    if let Some(at) = info.location() {
+        say(format_args!("stage2: panic at {}:{}", at.file(), at.line()));
+    }
     terminate(RampartReason::Panic)
 }
