@@ -100,7 +100,7 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
         .and_then(|end| GpaRange::from_bounds(Gpa::new(FIRMWARE_BASE), end))
         .ok_or(malformed)?;
     log!(
-        "{} MiB of RAM in {} ranges, {} vCPUs, firmware range {firmware}",
+        "{} MiB of RAM in {} ranges, 1 of {} vCPUs in use, firmware range {firmware}",
         ram.total() >> 20,
         ram.as_slice().len(),
         vp_count.get()
