@@ -19,8 +19,9 @@ pub struct Line {
     pub number: u32,
     /// The line as it was written, without space around it.
     pub text: String,
-    /// When the lie is told; `None`: from launch on.
-    pub point: Option<Point>,
+    /// When the lie is told: once each of the points has come, in this order, it
+    /// is told at the last. None: from launch on.
+    pub points: Vec<Point>,
     /// The lie.
     pub lie: Lie,
 }
@@ -117,32 +118,35 @@ pub fn parse(text: &str) -> Result<Vec<Line>, ParseError> {
         if lines.len() == MAX_LINES {
             return Err(error(Wrong::TooManyLines));
         }
-        let (point, lie) = line(trimmed).map_err(error)?;
+        let (points, lie) = line(trimmed).map_err(error)?;
         lines.push(Line {
             number,
             text: trimmed.into(),
-            point,
+            points,
             lie,
         });
     }
     Ok(lines)
 }
 
-fn line(text: &str) -> Result<(Option<Point>, Lie), Wrong> {
+fn line(text: &str) -> Result<(Vec<Point>, Lie), Wrong> {
     let mut words = Words::new(text);
-    let point = if words.peek() == Some("when") {
+    let mut points = Vec::new();
+    if words.peek() == Some("when") {
         words.next("when")?;
-        Some(point(&mut words)?)
-    } else {
-        None
-    };
+        points.push(point(&mut words)?);
+        while words.peek() == Some("then") {
+            words.next("then")?;
+            points.push(point(&mut words)?);
+        }
+    }
     let lie = lie(&mut words)?;
     words.end()?;
-    match (lie.class(), point) {
+    match (lie.class(), points.last()) {
         (Class::Launch, Some(_)) => Err(Wrong::LaunchHasNoPoint),
         (Class::Answer, Some(point)) if !point.is_exit() => Err(Wrong::NotAnExit),
         (Class::End, Some(point)) if point.moment != Moment::Terminate => Err(Wrong::NotAnExit),
-        _ => Ok((point, lie)),
+        _ => Ok((points, lie)),
     }
 }
 
@@ -185,10 +189,10 @@ fn point(words: &mut Words<'_>) -> Result<Point, Wrong> {
 }
 
 fn optional_page(words: &mut Words<'_>) -> Result<Option<u64>, Wrong> {
-    let is_number = words
-        .peek()
-        .is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    if is_number {
+    let is_page = words.peek().is_some_and(|word| {
+        word.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase())
+    });
+    if is_page {
         words.page("a page's address").map(Some)
     } else {
         Ok(None)
@@ -254,7 +258,7 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
         "ghcb" => ghcb(words)?,
         "run-vmpl" => Lie::RunVmpl(run_vmpl(words)?),
         "resume-after-termination" => Lie::ResumeAfterTermination(words.typed("a count")?),
-        "vmgexit" | "nae" | "terminate" | "enter" | "pvalidate" | "rmpadjust" => {
+        "then" | "vmgexit" | "nae" | "terminate" | "enter" | "pvalidate" | "rmpadjust" => {
             return Err(Wrong::NoWhen);
         }
         word => return Err(Wrong::unexpected(word)),

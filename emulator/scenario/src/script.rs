@@ -19,7 +19,9 @@ pub struct Due {
 #[derive(Clone, Debug)]
 struct Entry {
     line: Line,
-    /// Events that its point has counted.
+    /// How many of its points, but for the last, have come.
+    passed: usize,
+    /// Events that the point after those has counted.
     seen: u32,
     /// Whether it was ever told.
     told: bool,
@@ -27,7 +29,7 @@ struct Entry {
 
 impl Entry {
     fn is_due(&mut self, event: Event) -> bool {
-        let Some(point) = self.line.point else {
+        let Some(&point) = self.line.points.get(self.passed) else {
             return matches!(
                 (self.line.lie.class(), event),
                 (Class::Deed, Event::Launched)
@@ -39,7 +41,13 @@ impl Entry {
             return false;
         }
         self.seen = self.seen.saturating_add(1);
-        point.times.contains(self.seen)
+        let due = point.times.contains(self.seen);
+        let is_last = self.passed + 1 == self.line.points.len();
+        if due && !is_last {
+            self.passed += 1;
+            self.seen = 0;
+        }
+        due && is_last
     }
 }
 
@@ -54,6 +62,7 @@ impl Script {
     pub fn new(lines: Vec<Line>) -> Self {
         let entry = |line| Entry {
             line,
+            passed: 0,
             seen: 0,
             told: false,
         };
@@ -103,7 +112,8 @@ impl Script {
         first.then_some(&entry.line)
     }
 
-    /// The lies that were never told, and how often their point came.
+    /// The lies that were never told, and how often the point came that each
+    /// waits for.
     pub fn untold(&self) -> impl Iterator<Item = (&Line, u32)> {
         self.entries
             .iter()
@@ -188,6 +198,18 @@ mod tests {
             lies(&mut s, Event::Terminate { vmpl: 0 }),
             [Lie::ResumeAfterTermination(1)]
         );
+    }
+
+    #[test]
+    fn a_point_counts_from_the_one_before() {
+        let mut s = script("when pvalidate then enter vmpl2 #2 remap 0");
+        let pvalidate = Event::Pvalidate { vmpl: 0, gpa: 0 };
+        let enter = Event::Enter { vmpl: 2 };
+        for early in [enter, enter, enter, pvalidate, pvalidate, enter] {
+            assert!(lies(&mut s, early).is_empty());
+        }
+        assert_eq!(lies(&mut s, enter), [Lie::Remap(0)]);
+        assert!(lies(&mut s, enter).is_empty());
     }
 
     #[test]

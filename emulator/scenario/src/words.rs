@@ -2,6 +2,8 @@
 
 use core::str::SplitWhitespace;
 
+use protocols::boot::layout;
+
 use crate::lie::Register;
 use crate::parse::Wrong;
 
@@ -22,6 +24,23 @@ const FIELDS: [(&str, u16); 9] = [
     ("exit-info2", 0x3a0),
     ("scratch", 0x3a8),
     ("xcr0", 0x3e8),
+];
+
+/// Addresses that have names here: those of the image's layout.
+const ADDRESSES: [(&str, u64); 13] = [
+    ("FIRMWARE_BASE", layout::FIRMWARE_BASE),
+    ("STAGE2_BASE", layout::STAGE2_BASE),
+    ("PAGE_TABLES", layout::PAGE_TABLES),
+    ("CPUID_PAGE", layout::CPUID_PAGE),
+    ("SECRETS_PAGE", layout::SECRETS_PAGE),
+    ("MEMORY_MAP_PAGE", layout::MEMORY_MAP_PAGE),
+    ("IMAGE_HEADER_PAGE", layout::IMAGE_HEADER_PAGE),
+    ("BOOT_GHCB", layout::BOOT_GHCB),
+    ("KERNEL_AREA_BASE", layout::KERNEL_AREA_BASE),
+    ("PAGE_MAP_BASE", layout::PAGE_MAP_BASE),
+    ("GUEST_SECRETS_PAGE", layout::GUEST_SECRETS_PAGE),
+    ("GUEST_CALLING_AREA", layout::GUEST_CALLING_AREA),
+    ("GUEST_PARAMETER_AREA", layout::GUEST_PARAMETER_AREA),
 ];
 
 /// Offset of the last 8 bytes of a page.
@@ -85,9 +104,25 @@ impl<'a> Words<'a> {
         parse_number(word).ok_or_else(|| Wrong::not_a_number(what, word))
     }
 
+    /// A number, or the name of an address and what is added to it.
+    fn address(&mut self, what: &'static str) -> Result<u128, Wrong> {
+        let word = self.next(what)?;
+        let not_a_number = || Wrong::not_a_number(what, word);
+        let (name, offset) = match word.split_once('+') {
+            Some((name, offset)) => (name, parse_number(offset).ok_or_else(not_a_number)?),
+            None => (word, 0),
+        };
+        let base = match ADDRESSES.iter().find(|(known, _)| *known == name) {
+            Some((_, base)) => u128::from(*base),
+            None if offset == 0 => parse_number(word).ok_or_else(not_a_number)?,
+            None => return Err(not_a_number()),
+        };
+        base.checked_add(offset).ok_or(Wrong::TooLarge(what))
+    }
+
     /// A guest physical page address.
     pub(crate) fn page(&mut self, what: &'static str) -> Result<u64, Wrong> {
-        let gpa = self.number(what, u64::MAX)?;
+        let gpa = u64::try_from(self.address(what)?).map_err(|_| Wrong::TooLarge(what))?;
         if gpa.is_multiple_of(PAGE) {
             Ok(gpa)
         } else {
@@ -97,7 +132,7 @@ impl<'a> Words<'a> {
 
     /// A number of bytes or an address, as a number of pages: up to 2^64 pages.
     pub(crate) fn pages(&mut self, what: &'static str) -> Result<u64, Wrong> {
-        let bytes = self.wide_number(what)?;
+        let bytes = self.address(what)?;
         if bytes % u128::from(PAGE) != 0 {
             return Err(Wrong::NotAPage(what));
         }

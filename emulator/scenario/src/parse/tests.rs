@@ -11,7 +11,8 @@ fn lies(text: &str) -> Vec<Lie> {
 
 fn point_of(text: &str) -> Point {
     let lines = parse(&format!("when {text} force-4k")).unwrap();
-    lines[0].point.unwrap()
+    assert_eq!(lines[0].points.len(), 1);
+    lines[0].points[0]
 }
 
 fn wrong(text: &str) -> Wrong {
@@ -194,7 +195,50 @@ fn comments_and_empty_lines_count_as_lines() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].number, 3);
     assert_eq!(lines[0].text, "force-4k");
-    assert_eq!(lines[0].point, None);
+    assert!(lines[0].points.is_empty());
+}
+
+#[test]
+fn points_follow_each_other() {
+    let lines = parse("when pvalidate #1 then enter vmpl2 then msr 0x16 #2 force-4k").unwrap();
+    let moments: Vec<_> = lines[0].points.iter().map(|point| point.moment).collect();
+    assert_eq!(
+        moments,
+        [Moment::Pvalidate(None), Moment::Enter, Moment::Msr(0x16)]
+    );
+    assert_eq!(wrong("when enter then"), Wrong::Missing("a point"));
+    assert_eq!(wrong("then enter force-4k"), Wrong::NoWhen);
+    // The last point is the one that asks.
+    assert_eq!(wrong("when msr 2 then enter psc pretend"), Wrong::NotAnExit);
+}
+
+#[test]
+fn pages_have_the_names_of_the_image_layout() {
+    use protocols::boot::layout::{BOOT_GHCB, KERNEL_AREA_BASE};
+    assert_eq!(
+        lies("remap KERNEL_AREA_BASE+0x3000\nunassign BOOT_GHCB"),
+        [
+            Lie::Remap(KERNEL_AREA_BASE + 0x3000),
+            Lie::Unassign(BOOT_GHCB)
+        ]
+    );
+    assert_eq!(
+        lies("memory-map add FIRMWARE_BASE 0x1000 0"),
+        [Lie::MemoryMapAdd {
+            first_page: protocols::boot::layout::FIRMWARE_BASE / 0x1000,
+            pages: 1,
+            kind: 0
+        }]
+    );
+    let point = point_of("pvalidate KERNEL_AREA_BASE vmpl0");
+    assert_eq!(point.moment, Moment::Pvalidate(Some(KERNEL_AREA_BASE)));
+    for text in ["remap NOWHERE", "remap BOOT_GHCB+", "remap BOOT_GHCB+x"] {
+        assert!(matches!(wrong(text), Wrong::NotANumber(..)), "{text}");
+    }
+    assert_eq!(
+        wrong("remap BOOT_GHCB+1"),
+        Wrong::NotAPage("a page's address")
+    );
 }
 
 #[test]
