@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use protocols::svsm::SvsmResult;
 
 use crate::console::println;
+use crate::lives;
 use crate::svsm::Reply;
 
 /// What is looked at.
@@ -30,6 +31,15 @@ pub(crate) struct Failure {
     what: &'static str,
     got: u64,
     want: u64,
+    /// No further check can be made.
+    last: bool,
+}
+
+impl Failure {
+    /// The same, after which no further check can be made.
+    pub(crate) fn that_is_the_last(self) -> Self {
+        Self { last: true, ..self }
+    }
 }
 
 static PASSED: AtomicU32 = AtomicU32::new(0);
@@ -54,9 +64,18 @@ pub(crate) fn report(name: &str, outcome: Outcome) {
             PASSED.fetch_add(1, Ordering::SeqCst);
             println!("ok {name}");
         }
-        Err(Failure { what, got, want }) => {
+        Err(failure) => {
+            let Failure {
+                what,
+                got,
+                want,
+                last,
+            } = failure;
             FAILED.fetch_add(1, Ordering::SeqCst);
             println!("FAIL {name}: got {got:#x} want {want:#x} ({what})");
+            if last {
+                lives::finish();
+            }
         }
     }
 }
@@ -67,7 +86,12 @@ pub(crate) fn same(what: &'static str, got: impl Into<u64>, want: impl Into<u64>
     if got == want {
         Ok(())
     } else {
-        Err(Failure { what, got, want })
+        Err(Failure {
+            what,
+            got,
+            want,
+            last: false,
+        })
     }
 }
 
@@ -80,6 +104,14 @@ pub(crate) fn holds(what: &'static str, holds: bool) -> Outcome {
 pub(crate) fn result(what: &'static str, reply: Reply, want: SvsmResult) -> Outcome {
     same("call_pending after the call", reply.pending, 0u8)?;
     same(what, reply.result.0, want.0)
+}
+
+/// A call that has to be refused so. If it is not, nothing that follows would mean anything.
+pub(crate) fn refused(what: &'static str, reply: Reply, want: SvsmResult) -> Outcome {
+    match result(what, reply, want) {
+        Err(failure) if reply.result.is_success() => Err(failure.that_is_the_last()),
+        outcome => outcome,
+    }
 }
 
 /// A call that has to succeed.

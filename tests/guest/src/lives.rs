@@ -62,7 +62,7 @@ pub(crate) extern "C" fn never(_greeting: u64) -> ! {
 }
 
 /// The sum, and the end.
-fn finish() -> ! {
+pub(crate) fn finish() -> ! {
     let (passed, failed) = counts();
     println!("{passed} passed, {failed} failed");
     if failed == 0 {

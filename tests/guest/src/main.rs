@@ -8,7 +8,7 @@
 //! ```text
 //! test-guest: ok query_protocol/core, version 1
 //! test-guest: FAIL pvalidate/validated twice: got 0x0 want 0x80001010 (result)
-//! test-guest: 92 passed, 1 failed
+//! test-guest: 120 passed, 1 failed
 //! ```
 //!
 //! With a failure the guest ends by a GHCB termination request instead. The codes of its set 9 are
@@ -31,6 +31,10 @@
 //! | `check` | the runner |
 //! | `checks/` | the checks, a file for each area, each with its table |
 //! | `lives` | the three VMSAs that the one vCPU runs after another |
+//!
+//! The checks are those of [`protocols`] and of what an SVSM owes its guest: each wrong input has
+//! its result, changes nothing, and leaves the page in question ordinary memory. New checks go into
+//! the table of their file in `checks/`.
 //!
 //! # What it does not do
 //!

@@ -3,7 +3,7 @@
 
 use protocols::svsm::{CoreCall, ProtocolId, ProtocolQuery, Request, SvsmResult};
 
-use crate::check::{Check, Outcome, check, result, same, succeeds};
+use crate::check::{Check, Failure, Outcome, check, result, same, succeeds};
 use crate::playground::Area;
 use crate::svsm;
 
@@ -23,7 +23,7 @@ pub(crate) const CHECKS: &[Check] = &[
 ];
 
 /// RCX of the answer.
-fn query(protocol: ProtocolId, version: u32) -> Result<u64, crate::check::Failure> {
+fn query(protocol: ProtocolId, version: u32) -> Result<u64, Failure> {
     let reply = svsm::core(
         CoreCall::QUERY_PROTOCOL,
         ProtocolQuery { protocol, version }.rcx(),

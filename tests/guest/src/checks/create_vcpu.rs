@@ -6,8 +6,8 @@ use protocols::snp::{EFER_SVME, Vmpl, Vmsa};
 use protocols::svsm::SvsmResult;
 
 use super::unusable;
-use crate::arch::memory;
-use crate::check::{Check, Outcome, check, result, same};
+use crate::arch::{exceptions, memory};
+use crate::check::{Check, Outcome, check, refused, same};
 use crate::lives::{self, apic_id, create_vcpu};
 use crate::playground::{Area, is_ordinary};
 use crate::svsm;
@@ -59,19 +59,19 @@ fn create(vmsa: u64, area: u64, apic_id: u64) -> svsm::Reply {
 fn is_refused(what: &'static str, change: impl Fn(&mut Vmsa)) -> Outcome {
     put(VMSA, change);
     let reply = create_vcpu(VMSA.gpa().get(), AREA.gpa().get(), apic_id().into());
-    result(what, reply, SvsmResult::INVALID_PARAMETER)?;
+    refused(what, reply, SvsmResult::INVALID_PARAMETER)?;
     let content: Vmsa = memory::read(VMSA.gpa().get());
     same(
         "GDTR of the refused VMSA",
         content.gdtr.base,
-        crate::arch::exceptions::gdt().base,
+        exceptions::gdt().base,
     )?;
     is_ordinary(VMSA)
 }
 
 /// Right content, and addresses or an APIC ID that have to be refused.
 fn refuses(vmsa: u64, area: u64, apic_id: u64, want: SvsmResult) -> Outcome {
-    result("result", create(vmsa, area, apic_id), want)?;
+    refused("result", create(vmsa, area, apic_id), want)?;
     is_ordinary(VMSA)?;
     is_ordinary(AREA)
 }
@@ -106,7 +106,7 @@ fn foreign_features() -> Outcome {
 fn zeroes() -> Outcome {
     memory::fill(VMSA.gpa().get(), VMSA.bytes(), 0);
     let reply = create_vcpu(VMSA.gpa().get(), AREA.gpa().get(), apic_id().into());
-    result("result", reply, SvsmResult::INVALID_PARAMETER)?;
+    refused("result", reply, SvsmResult::INVALID_PARAMETER)?;
     is_ordinary(VMSA)
 }
 
@@ -115,7 +115,7 @@ fn aligned_to_2m() -> Outcome {
     let first = Area::WORK.page(0);
     put(first, |_| {});
     let reply = create_vcpu(first.gpa().get(), AREA.gpa().get(), apic_id().into());
-    result("result", reply, SvsmResult::INVALID_PARAMETER)?;
+    refused("result", reply, SvsmResult::INVALID_PARAMETER)?;
     is_ordinary(first)
 }
 
@@ -193,8 +193,8 @@ fn unusable_area() -> Outcome {
 fn not_validated() -> Outcome {
     let (own, hole) = (apic_id().into(), Area::INVALID.page(2).gpa().get());
     let vmsa = create(hole, AREA.gpa().get(), own);
-    result("VMSA", vmsa, SvsmResult::INVALID_ADDRESS)?;
+    refused("VMSA", vmsa, SvsmResult::INVALID_ADDRESS)?;
     let area = create(VMSA.gpa().get(), hole, own);
-    result("calling area", area, SvsmResult::INVALID_ADDRESS)?;
+    refused("calling area", area, SvsmResult::INVALID_ADDRESS)?;
     is_ordinary(VMSA)
 }

@@ -1,12 +1,14 @@
 //! PVALIDATE of pages: what it does to their state and their content.
 
-use protocols::addr::PageSize;
+use protocols::addr::{GpaPage, PageSize};
 use protocols::boot::layout::GUEST_FIRMWARE_END;
+use protocols::ghcb::PscOperation;
 use protocols::svsm::{CoreCall, PvalidateEntry, Request, SvsmResult};
 
 use super::launch::raises_not_validated;
 use crate::arch::memory;
-use crate::check::{Check, Outcome, check, result, same, succeeds};
+use crate::check::{Check, Failure, Outcome, check, holds, result, same, succeeds};
+use crate::host;
 use crate::list::{self, List, rescind, submit, validate};
 use crate::playground::{Area, holds_only, is_ordinary, make_private, page_at};
 use crate::svsm::{self, Transport};
@@ -65,7 +67,7 @@ fn large() -> Outcome {
 }
 
 /// A page that is validated and holds [`MARK`].
-fn marked(index: u64) -> Result<protocols::addr::GpaPage, crate::check::Failure> {
+fn marked(index: u64) -> Result<GpaPage, Failure> {
     let page = Area::SMALL.page(index);
     make_private(page)?;
     succeeds("first validation", validate(page))?;
@@ -119,13 +121,9 @@ fn again() -> Outcome {
 }
 
 fn shared_and_back() -> Outcome {
-    use protocols::ghcb::PscOperation;
     let page = marked(8)?;
     succeeds("rescission", rescind(page))?;
-    crate::check::holds(
-        "shared",
-        crate::host::change_page(page, PscOperation::SHARED),
-    )?;
+    holds("shared", host::change_page(page, PscOperation::SHARED))?;
     make_private(page)?;
     succeeds("result", validate(page))?;
     holds_only("content", page, 0)?;
@@ -133,10 +131,9 @@ fn shared_and_back() -> Outcome {
 }
 
 fn mismatch() -> Outcome {
-    use protocols::ghcb::PscOperation;
     let area = Area::MIXED.whole();
-    let private = crate::host::change_pages(area.split(), PscOperation::PRIVATE);
-    crate::check::holds("page-state change", private)?;
+    let private = host::change_pages(area.split(), PscOperation::PRIVATE);
+    holds("page-state change", private)?;
     let (reply, next) = submit(&[PvalidateEntry::new(area, true)]);
     result("result", reply, SvsmResult::CORE_SIZEMISMATCH)?;
     same("next", next, 0u16)?;

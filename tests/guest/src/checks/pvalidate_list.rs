@@ -6,7 +6,7 @@ use protocols::svsm::{CoreCall, PvalidateEntry, PvalidateHeader, SvsmResult};
 use super::launch::raises_not_validated;
 use super::unusable;
 use crate::arch::memory;
-use crate::check::{Check, Failure, Outcome, check, result, same, succeeds};
+use crate::check::{Check, Failure, Outcome, check, holds, result, same, succeeds};
 use crate::list::{List, submit};
 use crate::playground::{Area, is_ordinary, make_private};
 use crate::svsm;
@@ -226,6 +226,6 @@ fn over_pending() -> Outcome {
     let area = svsm::calling_area();
     memory::write(area + 8, &validating(page));
     let reply = svsm::core(CoreCall::PVALIDATE, area);
-    crate::check::holds("refused", !reply.result.is_success())?;
+    holds("refused", !reply.result.is_success())?;
     raises_not_validated(page.gpa().get())
 }

@@ -5,7 +5,7 @@ use protocols::addr::{GpaPage, PAGE_4K, PageSize};
 use protocols::boot::layout::GUEST_CALLING_AREA;
 use protocols::svsm::{CoreCall, PvalidateEntry, SvsmResult};
 
-use crate::check::{Check, Outcome, check, result, same, succeeds};
+use crate::check::{Check, Outcome, check, refused, result, same, succeeds};
 use crate::list::{rescind, submit, validate};
 use crate::lives::{SECOND_AREA, SECOND_VMSA, apic_id, create_vcpu};
 use crate::playground::{Area, is_ordinary, page_at};
@@ -119,7 +119,7 @@ fn remap_to_first_area() -> Outcome {
 
 fn create_is_refused(vmsa: GpaPage, area: GpaPage) -> Outcome {
     let reply = create_vcpu(vmsa.gpa().get(), area.gpa().get(), apic_id().into());
-    result("result", reply, SvsmResult::INVALID_ADDRESS)
+    refused("result", reply, SvsmResult::INVALID_ADDRESS)
 }
 
 fn created_again() -> Outcome {

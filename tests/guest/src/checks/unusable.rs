@@ -2,14 +2,14 @@
 
 use protocols::addr::PAGE_4K;
 use protocols::boot::layout::{
-    GUEST_MEMORY_MAP_MAX_ENTRIES, GUEST_MEMORY_MAP_OFFSET, GUEST_PARAMETER_AREA,
+    GUEST_CPUID_PAGE, GUEST_MEMORY_MAP_MAX_ENTRIES, GUEST_MEMORY_MAP_OFFSET, GUEST_PARAMETER_AREA,
 };
 use protocols::boot::params::MemoryMapEntry;
 use protocols::snp::{CpuidPage, Vmsa};
 use protocols::svsm::SvsmResult;
 
 use crate::arch::memory;
-use crate::check::{Outcome, result};
+use crate::check::{Outcome, refused};
 use crate::playground::Area;
 use crate::svsm::{self, Reply};
 
@@ -27,7 +27,7 @@ fn end_of_ram() -> u64 {
 /// The mask of the C-bit.
 #[inline(never)]
 pub(crate) fn c_bit() -> u64 {
-    let page: CpuidPage = memory::read(protocols::boot::layout::GUEST_CPUID_PAGE);
+    let page: CpuidPage = memory::read(GUEST_CPUID_PAGE);
     page.memory_encryption().map_or(0, |leaf| 1 << leaf.c_bit())
 }
 
@@ -50,5 +50,5 @@ pub(crate) fn pages() -> [(&'static str, u64); 8] {
 pub(crate) fn are_refused(call: impl Fn(u64) -> Reply) -> Outcome {
     pages()
         .into_iter()
-        .try_for_each(|(what, gpa)| result(what, call(gpa), SvsmResult::INVALID_ADDRESS))
+        .try_for_each(|(what, gpa)| refused(what, call(gpa), SvsmResult::INVALID_ADDRESS))
 }
