@@ -10,10 +10,12 @@
 //! The images must have been built (`make build`); a launch without them fails
 //! with the launcher's message.
 
+mod igvm;
 mod launch;
 mod outcome;
 mod run;
 
+pub use igvm::Igvm;
 pub use launch::Launch;
 pub use outcome::Outcome;
 pub use run::Run;
