@@ -152,6 +152,7 @@ fn run(machine: &mut Machine) -> Ended {
         }
         let code = machine.vcpu.run(&mut machine.memory);
         match vmexit::serve(machine, code) {
+            Next::Resume if machine.invariants.is_violated() => return Ended::InvariantViolated,
             Next::Resume => {}
             Next::End(ended) => return ended,
         }

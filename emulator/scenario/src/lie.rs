@@ -120,8 +120,9 @@ pub enum Lie {
     },
     /// `c-bit N`: the C-bit in the answer to SEV_INFO.
     CBit(u8),
-    /// `force-4k`: the host assigns pages of 4 KiB only.
-    Force4k,
+    /// `force-4k` and `force-4k off`: the host assigns pages of 4 KiB only, or of
+    /// any size again.
+    Force4k(bool),
     /// `remap GPA`: a fresh system page behind a guest page.
     Remap(u64),
     /// `swap GPA`: the other page of a remapped one again.
@@ -192,7 +193,7 @@ impl Lie {
             Lie::HvFeatures { .. }
             | Lie::GhcbVersions { .. }
             | Lie::CBit(_)
-            | Lie::Force4k
+            | Lie::Force4k(_)
             | Lie::Remap(_)
             | Lie::Swap(_)
             | Lie::Move { .. }

@@ -236,7 +236,13 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
             max: words.typed("a version")?,
         },
         "c-bit" => Lie::CBit(words.typed("a bit's number")?),
-        "force-4k" => Lie::Force4k,
+        "force-4k" => match words.peek() {
+            Some("off") => {
+                words.next("off")?;
+                Lie::Force4k(false)
+            }
+            _ => Lie::Force4k(true),
+        },
         "remap" => Lie::Remap(words.page("a page's address")?),
         "swap" => Lie::Swap(words.page("a page's address")?),
         "move" => Lie::Move {

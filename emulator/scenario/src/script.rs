@@ -187,7 +187,7 @@ mod tests {
             s.at_launch().map(|due| due.lie).collect::<Vec<_>>(),
             [Lie::VpCount(3)]
         );
-        assert_eq!(lies(&mut s, Event::Launched), [Lie::Force4k]);
+        assert_eq!(lies(&mut s, Event::Launched), [Lie::Force4k(true)]);
         for _ in 0..2 {
             assert_eq!(
                 lies(&mut s, exit(0, Request::Msr(2))),
@@ -219,7 +219,7 @@ mod tests {
         assert!(lies(&mut s, pvalidate(0x240_1000)).is_empty());
         assert_eq!(lies(&mut s, pvalidate(0x240_0000)).len(), 1);
         let rmpadjust = Event::Rmpadjust { vmpl: 2, gpa: 0 };
-        assert_eq!(lies(&mut s, rmpadjust), [Lie::Force4k]);
+        assert_eq!(lies(&mut s, rmpadjust), [Lie::Force4k(true)]);
     }
 
     #[test]

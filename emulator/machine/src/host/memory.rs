@@ -166,9 +166,9 @@ impl Memory {
         self.npt.unmap(gpa & !(SIZE_4K - 1), SIZE_4K);
     }
 
-    /// From here on the host assigns pages of 4 KiB only.
-    pub(crate) fn use_small_pages(&mut self) {
-        self.small_pages = true;
+    /// Whether from here on the host assigns pages of 4 KiB only.
+    pub(crate) fn use_small_pages(&mut self, on: bool) {
+        self.small_pages = on;
     }
 
     /// Makes every access to the shared page at `gpa` fault, or none any more.

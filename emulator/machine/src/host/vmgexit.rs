@@ -35,6 +35,8 @@ pub(crate) enum Ended {
     ApResetHold,
     /// The GHCB's address is not shared memory.
     GhcbNotShared(u64),
+    /// What must never be was seen, and the machine does not go on with it.
+    InvariantViolated,
     /// A fault that no host could mend.
     Stuck(crate::processor::exit::Stuck),
 }

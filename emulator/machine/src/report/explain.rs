@@ -32,6 +32,7 @@ pub(crate) fn explain(machine: &Machine, ended: Ended) {
         Ended::GhcbNotShared(gpa) => {
             println!("VMPL{level} exited with a GHCB at {gpa:#x}, which is not shared memory");
         }
+        Ended::InvariantViolated => println!("ended at VMPL{level} by the machine:"),
         Ended::Stuck(stuck) => explain_stuck(level, stuck),
     }
     if !matches!(ended, Ended::Reset) {

@@ -61,6 +61,11 @@ impl Invariants {
         }
     }
 
+    /// Whether a violation is known already: the run need not go on.
+    pub(crate) fn is_violated(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
     /// Checks the RMP, and prints what came of it. True: all holds.
     pub(crate) fn check(&mut self, memory: &mut Memory) -> bool {
         self.check_rights(memory);

@@ -125,8 +125,8 @@ fn deed(machine: &mut Machine, due: Due) {
             machine.host.c_bit = bit;
             Ok(())
         }
-        Lie::Force4k => {
-            machine.memory.use_small_pages();
+        Lie::Force4k(on) => {
+            machine.memory.use_small_pages(on);
             Ok(())
         }
         Lie::Remap(gpa) => pages::remap(machine, gpa),

@@ -33,6 +33,7 @@ fn every_lie_is_read() {
         ghcb-versions 3 4
         c-bit 47
         force-4k
+        force-4k off
         remap 0x2400000
         swap 0x2400000
         move 0x2019000 0x830000
@@ -90,7 +91,8 @@ fn every_lie_is_read() {
             },
             GhcbVersions { min: 3, max: 4 },
             CBit(47),
-            Force4k,
+            Force4k(true),
+            Force4k(false),
             Remap(0x240_0000),
             Swap(0x240_0000),
             Move {
