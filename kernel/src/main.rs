@@ -40,6 +40,10 @@ mod unpack;
 
 #[cfg(target_os = "none")]
 use arch::instructions;
+/// For what the tests build of `mm`; none of it is executed there.
+#[cfg(not(target_os = "none"))]
+#[path = "arch/instructions.rs"]
+mod instructions;
 
 /// The host builds this crate for its unit tests only.
 #[cfg(not(target_os = "none"))]

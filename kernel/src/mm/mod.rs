@@ -17,9 +17,7 @@ pub(crate) mod hand_off;
 pub(crate) mod heap;
 #[cfg(target_os = "none")]
 pub(crate) mod map_memory;
-#[cfg(target_os = "none")]
 mod raw;
 #[cfg(target_os = "none")]
 pub(crate) mod space;
-#[cfg(target_os = "none")]
 pub(crate) mod window;

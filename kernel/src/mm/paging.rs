@@ -215,17 +215,17 @@ impl PageTables {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Frames in ordinary memory: "physical" addresses are offsets into the buffer.
-    struct Pool {
+    pub(crate) struct Pool {
         memory: Vec<[u64; 512]>,
         used: usize,
     }
 
     impl Pool {
-        fn new(frames: usize) -> Self {
+        pub(crate) fn new(frames: usize) -> Self {
             Self {
                 memory: vec![[0; 512]; frames],
                 used: 1,
@@ -246,15 +246,15 @@ mod tests {
         }
     }
 
-    const C: u64 = 1 << 51;
+    pub(crate) const C: u64 = 1 << 51;
 
-    fn tables(pool: &Pool) -> PageTables {
+    pub(crate) fn tables(pool: &Pool) -> PageTables {
         // SAFETY: frame 0 of the pool is zeroed and the pool outlives the tables in each test.
         unsafe { PageTables::new(0, pool.view(), C) }
     }
 
-    /// Walks as the processor does.
-    fn walk(pool: &Pool, va: u64) -> Option<(u64, u64)> {
+    /// Walks as the processor does: the entry that maps `va`, and the shift of its size.
+    pub(crate) fn walk(pool: &Pool, va: u64) -> Option<(u64, u64)> {
         let mut table = 0u64;
         for level in (1..=4u32).rev() {
             let index = (va >> (12 + 9 * (level - 1))) & 0x1FF;

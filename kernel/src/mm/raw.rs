@@ -92,3 +92,41 @@ pub(crate) unsafe fn modify(at: *mut u8, keep: u8, set: u8) -> u8 {
     }
     old
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_copied_and_not_a_byte_more() {
+        let from: Vec<u8> = (1..=64).collect();
+        for len in 0..=40 {
+            let mut to = [0u8; 64];
+            // SAFETY: both buffers are longer than `len`.
+            unsafe { copy(to.as_mut_ptr(), from.as_ptr(), len) };
+            assert_eq!(to[..len], from[..len]);
+            assert!(to[len..].iter().all(|byte| *byte == 0), "{len}");
+        }
+    }
+
+    #[test]
+    fn zeroing_stops_where_it_should() {
+        let mut bytes = [7u8; 24];
+        // SAFETY: the buffer is longer than 16 bytes.
+        unsafe { zero(bytes.as_mut_ptr(), 16) };
+        assert_eq!(bytes, [[0; 8], [0; 8], [7; 8]].concat()[..]);
+    }
+
+    #[test]
+    fn byte_operations_return_what_was_there() {
+        let mut byte = 0b1010_0110u8;
+        let at = &raw mut byte;
+        // SAFETY: a local byte.
+        unsafe {
+            assert_eq!(exchange(at, 0b1111_0000), 0b1010_0110);
+            assert_eq!(modify(at, 0b0011_1111, 0b0000_0001), 0b1111_0000);
+            assert_eq!(at.read(), 0b0011_0001);
+            touch(at);
+        }
+    }
+}

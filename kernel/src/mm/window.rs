@@ -9,7 +9,7 @@ use protocols::addr::{Gpa, GpaPage, GpaRange, PageSize};
 use super::layout::{PAGE_1G, PAGE_2M, PAGE_4K, WINDOW_BASE, WINDOW_SIZE};
 use super::paging::{Access, FrameSource, PageTables, PagingError, Sharing, Size};
 use super::raw;
-use crate::arch::instructions::{self, PvalidateRaw};
+use crate::instructions::{self, PvalidateRaw};
 
 /// The window, once it is mapped. The only way to guest memory.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +152,7 @@ impl GuestWindow {
     pub(crate) fn pvalidate(&self, page: GpaPage, validate: bool) -> Option<PvalidateRaw> {
         let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
         let huge = page.size() == PageSize::Size2M;
-        // SAFETY: the page is guest memory: nothing of the firmware lies in the window, and its
+        // SAFETY: the page is guest memory: nothing that Rust holds lies in the window, and its
         // contents are read by copy only.
         Some(unsafe { instructions::pvalidate(va, huge, validate) })
     }
@@ -161,7 +161,8 @@ impl GuestWindow {
     pub(crate) fn rmpadjust(&self, page: GpaPage, rdx: u64) -> Option<u32> {
         let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
         let huge = page.size() == PageSize::Size2M;
-        // SAFETY: as in `pvalidate`: no right on the firmware's own memory can be given away here.
+        // SAFETY: as in `pvalidate`: of the firmware's own memory only the frame of a guest's VMSA is
+        // in the window, and Rust holds nothing in it.
         Some(unsafe { instructions::rmpadjust(va, huge, rdx) })
     }
 }
@@ -184,4 +185,85 @@ fn map_one(
         Sharing::Private,
         frames,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::paging::tests::{C, Pool, tables, walk};
+    use super::*;
+
+    const FIRMWARE: u64 = 0x1800_0000;
+    const FIRMWARE_END: u64 = 0x18A0_0000;
+
+    fn window(pool: &mut Pool) -> (GuestWindow, PageTables) {
+        let mut tables = tables(pool);
+        let hole = GpaRange::from_bounds(Gpa::new(FIRMWARE), Gpa::new(FIRMWARE_END)).unwrap();
+        let top = 3 * PAGE_1G + 5;
+        (
+            GuestWindow::map(top, hole, &mut tables, pool).unwrap(),
+            tables,
+        )
+    }
+
+    fn mapped(pool: &Pool, gpa: u64) -> Option<u64> {
+        let (entry, shift) = walk(pool, WINDOW_BASE + gpa)?;
+        assert_ne!(entry & C, 0, "a window is private");
+        assert_ne!(entry >> 63, 0, "a window is not executable");
+        let base = entry & 0x0007_FFFF_FFFF_F000 & !((1 << shift) - 1);
+        Some(base | gpa & ((1 << shift) - 1))
+    }
+
+    #[test]
+    fn everything_but_the_firmware_is_shown_at_its_place() {
+        let mut pool = Pool::new(8);
+        let _ = window(&mut pool);
+        for gpa in [
+            0,
+            0x1234,
+            FIRMWARE - 1,
+            FIRMWARE_END,
+            PAGE_1G,
+            4 * PAGE_1G - 1,
+        ] {
+            assert_eq!(mapped(&pool, gpa), Some(gpa), "{gpa:#x}");
+        }
+        for gpa in [FIRMWARE, FIRMWARE + PAGE_2M, FIRMWARE_END - 1, 4 * PAGE_1G] {
+            assert_eq!(mapped(&pool, gpa), None, "{gpa:#x}");
+        }
+    }
+
+    #[test]
+    fn an_access_that_touches_the_firmware_or_the_end_is_refused() {
+        let mut pool = Pool::new(8);
+        let (window, _) = window(&mut pool);
+        let shown = |gpa, len| window.pointer(Gpa::new(gpa), len).is_some();
+        assert!(shown(FIRMWARE - 8, 8));
+        assert!(!shown(FIRMWARE - 8, 9));
+        assert!(!shown(FIRMWARE + 0x5000, 1));
+        assert!(!shown(FIRMWARE_END - 1, 1));
+        assert!(shown(FIRMWARE_END, 4096));
+        assert!(shown(4 * PAGE_1G - 1, 1));
+        assert!(!shown(4 * PAGE_1G - 1, 2));
+        assert!(!shown(u64::MAX, 1));
+        assert!(!shown(u64::MAX - 1, 4));
+    }
+
+    #[test]
+    fn one_frame_of_the_firmware_can_be_shown() {
+        let mut pool = Pool::new(8);
+        let (mut window, mut tables) = window(&mut pool);
+        let page = |gpa| GpaPage::new_4k(Gpa::new(gpa)).unwrap();
+        let outside = window.show_frame(page(FIRMWARE_END), &mut tables, &mut pool);
+        assert_eq!(outside, Err(PagingError::Occupied));
+        let frame = FIRMWARE + 0x5000;
+        window
+            .show_frame(page(frame), &mut tables, &mut pool)
+            .unwrap();
+        assert_eq!(mapped(&pool, frame), Some(frame));
+        assert!(window.pointer(Gpa::new(frame), 4096).is_some());
+        assert!(window.pointer(Gpa::new(frame), 4097).is_none());
+        assert!(window.pointer(Gpa::new(frame - 1), 2).is_none());
+        let second = window.show_frame(page(frame + PAGE_4K), &mut tables, &mut pool);
+        assert_eq!(second, Err(PagingError::Occupied));
+    }
 }
