@@ -9,13 +9,15 @@ GUEST_STUCK = 35
 IMAGE_REFUSED = 37
 MACHINE_ERROR = 39
 SCENARIO_UNUSED = 41
+INVARIANT_VIOLATED = 45
+SCENARIO_REFUSED = 47
 TIMED_OUT = 124
 INTERRUPTED = 130
 
 # The emulated machine says so where it sees the reset itself.
 QEMU_GUEST_RESET = 43
 
-# From GUEST_TERMINATED to SCENARIO_UNUSED the numbers are those with which the
+# From GUEST_TERMINATED to SCENARIO_REFUSED the numbers are those with which the
 # emulated machine ends QEMU (isa-debug-exit: a value v gives 2v + 1).
 TEXT = {
     POWERED_OFF: "the guest powered off",
@@ -27,6 +29,8 @@ TEXT = {
     IMAGE_REFUSED: "the emulated machine refused the image: see the reason above",
     MACHINE_ERROR: "the emulated machine found an error of its own: see its message above",
     SCENARIO_UNUSED: "a point that the scenario names was never reached",
+    INVARIANT_VIOLATED: "the guest's memory is in a state that must never be: see the machine's words above",
+    SCENARIO_REFUSED: "the scenario cannot be read, or asks for what cannot be done: see the reason above",
     TIMED_OUT: "the guest was still running when the time was up",
     INTERRUPTED: "interrupted",
 }
@@ -51,6 +55,6 @@ def of_qemu(status, shutdown_reason):
         return QEMU_ENDED
     if status == QEMU_GUEST_RESET:
         return GUEST_RESET
-    if GUEST_TERMINATED <= status <= SCENARIO_UNUSED and status in TEXT:
+    if GUEST_TERMINATED <= status <= SCENARIO_REFUSED and status in TEXT:
         return status
     return QEMU_ENDED

@@ -126,12 +126,12 @@ pub(crate) fn start() -> ! {
 /// What counts more than how the guest ended: a broken invariant, then a lie of
 /// the scenario that was never told.
 fn verdict(machine: &mut Machine) -> Option<ExitStatus> {
-    let holds = machine.invariants.check(&mut machine.memory);
-    let told = machine.scenario.all_told();
-    match (holds, told) {
-        (false, _) => Some(ExitStatus::InvariantViolated),
-        (true, false) => Some(ExitStatus::ScenarioNotApplied),
-        (true, true) => None,
+    if !machine.invariants.check(&mut machine.memory) {
+        Some(ExitStatus::InvariantViolated)
+    } else if !machine.scenario.all_told() {
+        Some(ExitStatus::ScenarioNotApplied)
+    } else {
+        None
     }
 }
 

@@ -14,8 +14,10 @@ mod igvm;
 mod launch;
 mod outcome;
 mod run;
+mod scenario;
 
 pub use igvm::Igvm;
 pub use launch::Launch;
 pub use outcome::Outcome;
 pub use run::Run;
+pub use scenario::{Expectation, Scenario};

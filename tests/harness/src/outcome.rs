@@ -23,6 +23,10 @@ pub enum Outcome {
     MachineError,
     /// The scenario's point was never reached.
     ScenarioUnused,
+    /// The guest's memory came into a state that must never be.
+    InvariantViolated,
+    /// The scenario cannot be read, or asks for what cannot be done.
+    ScenarioRefused,
     /// The guest was still running when the time was up.
     TimedOut,
     /// Any other status; none for a launcher that a signal ended.
@@ -42,6 +46,8 @@ impl From<Option<i32>> for Outcome {
             Some(37) => Self::ImageRefused,
             Some(39) => Self::MachineError,
             Some(41) => Self::ScenarioUnused,
+            Some(45) => Self::InvariantViolated,
+            Some(47) => Self::ScenarioRefused,
             Some(124) => Self::TimedOut,
             other => Self::Other(other),
         }
