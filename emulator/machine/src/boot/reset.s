@@ -6,7 +6,7 @@
 
 .set MACHINE_RESERVE, 0x4000000          # 64 MiB, mem::layout::RESERVE
 .set TABLES_OFFSET,   0x3f00000          # the last MiB of it: page tables
-.set DIRECT_MAP_PDPTS, 8                 # 8 * 512 GiB, mem::layout::DIRECT_MAP_SIZE
+.set DIRECT_MAP_PDPTS, 16                # 16 * 512 GiB, mem::layout::DIRECT_MAP_SIZE
 
 .section .reset.vector, "ax"
 .code16
