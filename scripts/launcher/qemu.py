@@ -70,6 +70,9 @@ def needs(options, host):
 
 def check(options, host):
     """Raises Missing unless everything that a launch needs is there."""
+    for name in ("scenario", "stats", "machine_option"):
+        if host == "snp" and getattr(options, name):
+            raise Missing(f"--{name.replace('_', '-')} is for the emulated machine: add --host emulated")
     if not shutil.which(binary()):
         raise Missing(f"{binary()} is missing; scripts/setup installs it")
     for path, maker in needs(options, host):

@@ -48,7 +48,7 @@ setup_host_tools() {
         >"$APT_DIR/install.log" 2>&1; then
         tail -20 "$APT_DIR/install.log" >&2
         warn "apt could not install: ${packages[*]}. As root, run:
-  apt-get install --no-install-recommends ${release[*]} ${packages[*]}"
+  env APT_CONFIG='$APT_DIR/host/apt.conf' apt-get install --no-install-recommends ${release[*]} ${packages[*]}"
         return 1
     fi
     if ! qemu_is_new_enough; then

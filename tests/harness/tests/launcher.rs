@@ -215,6 +215,20 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn what_only_the_emulation_has_is_refused_on_a_real_host() {
+    refused(
+        &["--host", "snp", "--stats", "counters.json"],
+        Outcome::NotStarted,
+        "--host emulated",
+    );
+    refused(
+        &["--host", "snp", "--scenario", "lie"],
+        Outcome::NotStarted,
+        "--host emulated",
+    );
+}
+
+#[test]
 fn a_stray_word_does_not_go_to_qemu() {
     refused(&["--plain", "disk.img"], Outcome::Usage, "disk.img");
 }
