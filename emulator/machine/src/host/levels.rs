@@ -66,7 +66,9 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     machine.vcpu.current().entered = Some(spa);
     machine.vcpu.current().sev_features = phys::read(spa + offset_of!(Vmsa, sev_features) as u64);
     if level != 0 {
-        machine.invariants.lower_level_enters(&machine.memory);
+        machine
+            .invariants
+            .lower_level_enters(&mut machine.memory, level);
     }
     scenario::deeds_at(machine, Event::Enter { vmpl: level });
     Ok(())

@@ -16,6 +16,7 @@ use snp_model::types::Spa;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::igvm::{Directive, IgvmError, IgvmFile};
+use super::keys;
 use crate::host::memory::Memory;
 use crate::mem::phys;
 use crate::report::stats::Stats;
@@ -301,14 +302,11 @@ impl Loader<'_> {
     }
 }
 
-/// The secrets page. The keys are the emulated secure processor's, one for
-/// each level, and no secret: the machine's banner says what it is.
+/// The secrets page.
 fn secrets() -> [u8; 4096] {
     let mut page = SecretsPage::new_zeroed();
     page.version = 3;
-    for (level, key) in (1u8..).zip(page.vmpck.iter_mut()) {
-        key.fill(level);
-    }
+    page.vmpck = keys::vmpcks();
     let mut bytes = [0; 4096];
     bytes.copy_from_slice(page.as_bytes());
     bytes

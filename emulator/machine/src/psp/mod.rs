@@ -1,4 +1,5 @@
 //! The secure processor: launch, measurement, the pages that it fills.
 
 pub(crate) mod igvm;
+pub(crate) mod keys;
 pub(crate) mod launch;

@@ -1,6 +1,8 @@
 //! What must hold at the end of every run, whatever the host did: the oracle of
 //! the scenarios.
 
+mod keys;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -37,10 +39,11 @@ impl Invariants {
     /// A level below VMPL0 is entered. The first time, the guest's secrets page
     /// has what the firmware says of its range, which may be more than the image
     /// required. Later it is the guest's to change.
-    pub(crate) fn lower_level_enters(&mut self, memory: &Memory) {
+    pub(crate) fn lower_level_enters(&mut self, memory: &mut Memory, level: u8) {
         if core::mem::replace(&mut self.lower_level_ran, true) {
             return;
         }
+        self.check_guest_keys(memory, level);
         let Some(page) = memory.spa(GUEST_SECRETS_PAGE) else {
             return;
         };
@@ -70,6 +73,7 @@ impl Invariants {
     pub(crate) fn check(&mut self, memory: &mut Memory) -> bool {
         self.check_rights(memory);
         self.check_double_validation(memory);
+        self.check_shared_keys(memory);
         for violation in &self.violations {
             println!("INVARIANT VIOLATED: {violation}");
         }
