@@ -90,8 +90,14 @@ fn rampart_and_its_guest_at_vmpl2() {
 #[test]
 fn a_virtio_disk_works_in_a_small_plain_snp_guest() {
     let disk = tempfile::NamedTempFile::new().expect("a temporary file");
-    disk.as_file().set_len(1 << 20).expect("the disk can be made");
-    let run = Launch::without_svsm().mem("1G").option("--disk", disk.path()).smoke().run();
+    disk.as_file()
+        .set_len(1 << 20)
+        .expect("the disk can be made");
+    let run = Launch::without_svsm()
+        .mem("1G")
+        .option("--disk", disk.path())
+        .smoke()
+        .run();
     assert_snp(&run, "0");
     run.assert_line("guest: device block vda 2048 sectors");
 }
