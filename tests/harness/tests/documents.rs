@@ -1,0 +1,90 @@
+//! docs/threat-model.md names the tests that there are, and only those.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every Rust source below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder)
+        .expect("a folder of the tree")
+        .flatten()
+    {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The two-digit numbers that follow `prefix` in a text.
+fn numbers(text: &str, prefix: &str) -> BTreeSet<u32> {
+    text.match_indices(prefix)
+        .filter_map(|(at, _)| {
+            text.get(at + prefix.len()..at + prefix.len() + 2)?
+                .parse()
+                .ok()
+        })
+        .collect()
+}
+
+/// Threats with unit tests named after them.
+fn with_unit_tests() -> BTreeSet<u32> {
+    let mut files = Vec::new();
+    for folder in ["protocols", "monitor", "kernel", "stage2", "emulator"] {
+        sources(&root().join(folder), &mut files);
+    }
+    files
+        .iter()
+        .flat_map(|file| {
+            let text = fs::read_to_string(file).expect("a source file");
+            let names = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with("fn threat_"));
+            names
+                .flat_map(|name| numbers(name, "threat_"))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Threats with scenarios named after them.
+fn with_scenarios() -> BTreeSet<u32> {
+    fs::read_dir(root().join("tests/scenarios"))
+        .expect("tests/scenarios")
+        .flatten()
+        .flat_map(|file| numbers(&file.file_name().to_string_lossy(), "threat-"))
+        .collect()
+}
+
+/// Threats whose row in the document names that kind of test.
+fn documented(kind: &str) -> BTreeSet<u32> {
+    let text = fs::read_to_string(root().join("docs/threat-model.md")).expect("the document");
+    text.lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let number = cells.get(1)?.parse().ok()?;
+            let shown_by = cells.get(cells.len().checked_sub(2)?)?;
+            shown_by
+                .split(", ")
+                .any(|word| word == kind)
+                .then_some(number)
+        })
+        .collect()
+}
+
+#[test]
+fn the_threat_model_names_the_unit_tests_that_there_are() {
+    assert_eq!(documented("unit"), with_unit_tests());
+}
+
+#[test]
+fn the_threat_model_names_the_scenarios_that_there_are() {
+    assert_eq!(documented("scenarios"), with_scenarios());
+}
