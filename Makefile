@@ -8,7 +8,7 @@ help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
 
 setup: ## get the tools, the Rust target and the guest's parts
-	@scripts/setup $(ARGS)
+	@scripts/setup
 
 build: setup ## build the emulated machine and all images
 	@scripts/build
