@@ -95,7 +95,7 @@ pub(crate) fn start() -> ! {
             println!("launch digest {}", Hex(&launched.digest));
             machine.vcpu.levels[0].vmsa = Some(launched.vmsa.0);
             machine.launch_vmsa = Some(launched.vmsa);
-            machine.invariants.set_own(launched.own);
+            machine.invariants.set_own(launched.brought);
         }
         Err(reason) => {
             println!("image refused: {reason}");

@@ -84,9 +84,37 @@ pub(crate) struct Launched {
     /// The VMSA of the first vCPU: its GPA and its system page.
     pub(crate) vmsa: (u64, u64),
     pub(crate) policy: u64,
-    /// Required memory in which the image loads pages `[start, end)`: the
-    /// firmware's own, if the image is an SVSM's.
-    pub(crate) own: Vec<(u64, u64)>,
+    /// Stretches of guest memory `[start, end)` that the image brings, loaded and
+    /// required, in which at least one page is loaded: an SVSM's own are among them.
+    pub(crate) brought: Vec<(u64, u64)>,
+}
+
+/// Memory that the image brings `[start, end)`: a loaded page or a required range.
+#[derive(Clone, Copy)]
+struct Piece {
+    start: u64,
+    end: u64,
+    loaded: bool,
+}
+
+/// Joins pieces that touch each other, and gives the results with a loaded page.
+fn stretches(mut pieces: Vec<Piece>) -> Vec<(u64, u64)> {
+    pieces.sort_unstable_by_key(|piece| piece.start);
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match joined.last_mut() {
+            Some(last) if piece.start <= last.end => {
+                last.end = last.end.max(piece.end);
+                last.loaded |= piece.loaded;
+            }
+            _ => joined.push(piece),
+        }
+    }
+    joined.retain(|piece| piece.loaded);
+    joined
+        .iter()
+        .map(|piece| (piece.start, piece.end))
+        .collect()
 }
 
 struct Loader<'a> {
@@ -95,8 +123,8 @@ struct Loader<'a> {
     stats: &'a mut Stats,
     launch: Launch,
     told: &'a Told,
-    /// Required memory `[start, end)`, and whether a page was loaded there.
-    required: Vec<(u64, u64, bool)>,
+    /// Memory that the image brings.
+    pieces: Vec<Piece>,
     parameters: BTreeMap<u32, Vec<u8>>,
     vp_context: Option<u32>,
 }
@@ -132,7 +160,7 @@ pub(crate) fn launch(
         stats,
         launch,
         told,
-        required: Vec::new(),
+        pieces: Vec::new(),
         parameters: BTreeMap::new(),
         vp_context: None,
     };
@@ -156,12 +184,11 @@ impl Loader<'_> {
             .vmsa_frame()
             .ok_or(Refused::NoMemory { gpa: VMSA_GPA })?;
         self.update(VMSA_GPA, spa, LaunchPageType::VMSA, &contents)?;
-        let loaded = self.required.iter().filter(|(_, _, loaded)| *loaded);
         Ok(Launched {
             digest: self.launch.finish().digest,
             vmsa: (VMSA_GPA, spa),
             policy,
-            own: loaded.map(|&(start, end, _)| (start, end)).collect(),
+            brought: stretches(self.pieces),
         })
     }
 
@@ -232,7 +259,11 @@ impl Loader<'_> {
             Directive::RequiredMemory { gpa, bytes } => {
                 let bytes = u64::from(bytes);
                 let end = gpa.checked_add(bytes).ok_or(Refused::NoMemory { gpa })?;
-                self.required.push((gpa, end, false));
+                self.pieces.push(Piece {
+                    start: gpa,
+                    end,
+                    loaded: false,
+                });
                 self.memory
                     .add_window(gpa, bytes)
                     .ok_or(Refused::NoMemory { gpa })
@@ -295,8 +326,12 @@ impl Loader<'_> {
             .update(self.memory.rmp(), page, contents)
             .map_err(|_| Refused::Twice { gpa })?;
         self.stats.launch_page(kind.is_content_measured());
-        for (start, end, loaded) in &mut self.required {
-            *loaded |= *start <= gpa && gpa < *end;
+        if gpa != VMSA_GPA {
+            self.pieces.push(Piece {
+                start: gpa,
+                end: gpa.saturating_add(PAGE),
+                loaded: true,
+            });
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::offset_of;
 
 use protocols::boot::layout::GUEST_SECRETS_PAGE;
 use protocols::snp::{SecretsPage, Vmpl};
@@ -38,7 +39,8 @@ impl Invariants {
 
     /// A level below VMPL0 is entered. The first time, the guest's secrets page
     /// has what the firmware says of its range, which may be more than the image
-    /// required. Later it is the guest's to change.
+    /// brings, while something else that the image brings may be the guest's.
+    /// Later the page is the guest's to change.
     pub(crate) fn lower_level_enters(&mut self, memory: &mut Memory, level: u8) {
         if core::mem::replace(&mut self.lower_level_ran, true) {
             return;
@@ -48,12 +50,11 @@ impl Invariants {
             return;
         };
         let field = |offset: usize| phys::read::<u64>(page + offset as u64);
-        let start = field(core::mem::offset_of!(SecretsPage, svsm_base));
-        let size = field(core::mem::offset_of!(SecretsPage, svsm_size));
-        for range in &mut self.own {
-            if range.0 == start {
-                range.1 = range.1.max(start.saturating_add(size));
-            }
+        let start = field(offset_of!(SecretsPage, svsm_base));
+        let end = start.saturating_add(field(offset_of!(SecretsPage, svsm_size)));
+        if start < end {
+            self.own.retain(|own| start < own.1 && own.0 < end);
+            self.own.push((start, end));
         }
     }
 
