@@ -2,6 +2,7 @@
 //! to come of it. docs/scenarios.md has their form.
 
 use crate::{Launch, Outcome, Run};
+use protocols::boot::layout;
 use protocols::ghcb::termination::{RampartReason, Termination};
 use std::path::{Path, PathBuf};
 
@@ -110,9 +111,11 @@ impl Scenario {
         if run.outcome != outcome {
             return wrong(&format!("expected {outcome:?}"));
         }
-        if self.expectation != Expectation::Violated
-            && run.line("snp-machine: invariant: ok").is_none()
-        {
+        let checked = format!(
+            "snp-machine: invariant: ok, firmware's own memory [{:#x}, ",
+            layout::FIRMWARE_BASE
+        );
+        if self.expectation != Expectation::Violated && run.line(&checked).is_none() {
             return wrong("the invariants were not checked");
         }
         match &self.expectation {

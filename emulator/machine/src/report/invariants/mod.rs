@@ -54,7 +54,9 @@ impl Invariants {
         let end = start.saturating_add(field(offset_of!(SecretsPage, svsm_size)));
         if start < end {
             self.own.retain(|own| start < own.1 && own.0 < end);
-            self.own.push((start, end));
+            for own in &mut self.own {
+                *own = (own.0.min(start), own.1.max(end));
+            }
         }
     }
 
@@ -80,7 +82,7 @@ impl Invariants {
         }
         let holds = self.violations.is_empty();
         if holds {
-            println!("invariant: ok");
+            println!("invariant: ok, {}", Own(&self.own));
         }
         holds
     }
@@ -153,4 +155,19 @@ fn lower_rights(entry: &RmpEntry) -> bool {
 fn gpa_range(entry: &RmpEntry) -> (u64, u64) {
     let start = entry.gpa().get();
     (start, start + entry.size().bytes())
+}
+
+/// The ranges whose rights were checked, so that one sees when there are none.
+struct Own<'a>(&'a [(u64, u64)]);
+
+impl fmt::Display for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no firmware below the guest");
+        }
+        f.write_str("firmware's own memory")?;
+        self.0
+            .iter()
+            .try_for_each(|(start, end)| write!(f, " [{start:#x}, {end:#x})"))
+    }
 }
