@@ -1,22 +1,26 @@
 //! The machine as a whole: set up, launch, run, end.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use protocols::snp::CpuidRegisters;
 use snp_scenario::Event;
 
-use crate::arch::{msr, port};
+use crate::arch::port;
 use crate::host::fw_cfg::{self, E820, FwCfg};
 use crate::host::ioio::PM1A_CONTROL;
 use crate::host::memory::Memory;
-use crate::host::vmgexit::{Ended, Next};
+use crate::host::vmgexit::Ended;
 use crate::host::{GHCB_VERSIONS, Host, cpuid, levels};
 use crate::mem::heap::Frames;
 use crate::mem::layout::RESERVE;
 use crate::mem::phys;
+use crate::processor::intercepts;
 use crate::processor::npt::C_BIT;
+use crate::processor::park::Park;
 use crate::processor::vcpu::Vcpu;
 use crate::processor::vmcb::Vmcb;
-use crate::processor::{exit as vmexit, intercepts};
+use crate::processors;
 use crate::psp::launch::{self, Told};
 use crate::report::console::println;
 use crate::report::exit::{self, ExitStatus};
@@ -40,7 +44,13 @@ const LEGACY_VIDEO: (u64, u64) = (0xa_0000, 0x2_0000);
 /// Everything, by role: processor, host, counters; the host's lies, and what they
 /// must not break.
 pub(crate) struct Machine {
+    /// The vCPU that is being served: its processor lends it while it has the lock.
     pub(crate) vcpu: Vcpu,
+    /// Its number.
+    pub(crate) running: usize,
+    /// Whether its processor was made to leave the guest by another one.
+    pub(crate) was_kicked: bool,
+    vcpus: Vec<VcpuSlot>,
     pub(crate) memory: Memory,
     pub(crate) host: Host,
     pub(crate) stats: Stats,
@@ -48,6 +58,65 @@ pub(crate) struct Machine {
     pub(crate) launch_vmsa: Option<(u64, u64)>,
     pub(crate) scenario: Scenario,
     pub(crate) invariants: Invariants,
+}
+
+/// What the machine keeps of one vCPU while its processor runs it.
+struct VcpuSlot {
+    /// Until the processor takes it.
+    idle: Option<Box<(Vcpu, Park)>>,
+    requests: Vec<levels::Request>,
+    waiting: bool,
+}
+
+impl Machine {
+    /// Hands a vCPU to its processor. The first one has been set up in `vcpu`.
+    pub(crate) fn take_vcpu(&mut self, index: usize) -> Option<Box<(Vcpu, Park)>> {
+        let mut vcpu = self.vcpus.get_mut(index)?.idle.take()?;
+        if index == 0 {
+            core::mem::swap(&mut self.vcpu, &mut vcpu.0);
+        }
+        Some(vcpu)
+    }
+
+    /// Asks something of another vCPU.
+    pub(crate) fn request(&mut self, index: usize, request: levels::Request) {
+        if let Some(slot) = self.vcpus.get_mut(index) {
+            slot.requests.push(request);
+            slot.waiting = false;
+            processors::kick(index);
+        }
+    }
+
+    /// Does what others asked of the vCPU that is being served.
+    pub(crate) fn take_requests(&mut self) {
+        let index = self.running;
+        let requests = match self.vcpus.get_mut(index) {
+            Some(slot) => core::mem::take(&mut slot.requests),
+            None => Vec::new(),
+        };
+        for request in requests {
+            levels::take(self, request);
+        }
+        if let Some(slot) = self.vcpus.get_mut(index) {
+            slot.waiting = self.vcpu.is_waiting();
+        }
+    }
+
+    /// Whether every vCPU waits, so that nothing can ever happen again.
+    pub(crate) fn nobody_runs(&self) -> bool {
+        self.vcpus.iter().all(|slot| slot.waiting)
+    }
+
+    /// CPUID on the vCPU that is being served.
+    pub(crate) fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidRegisters {
+        let id = self
+            .host
+            .apic_ids
+            .get(self.running)
+            .copied()
+            .unwrap_or_default();
+        cpuid::on_processor(&self.host.cpuid, id, leaf, subleaf)
+    }
 }
 
 /// Sets the machine up, launches the image and runs it to its end.
@@ -113,10 +182,14 @@ pub(crate) fn start() -> ! {
         machine.stats.set_plain();
         machine.invariants.set_own(Vec::new());
     }
-    let ended = run(&mut machine);
-    explain::explain(&machine, ended);
+    processors::run(machine)
+}
+
+/// Ends QEMU, after saying everything there is to say.
+pub(crate) fn end(machine: &mut Machine, ended: Ended) -> ! {
+    explain::explain(machine, ended);
     machine.stats.write();
-    exit::end(verdict(&mut machine).unwrap_or(match ended {
+    exit::end(verdict(machine).unwrap_or(match ended {
         Ended::Terminated { .. } => ExitStatus::Terminated,
         Ended::Reset => ExitStatus::Reset,
         _ => ExitStatus::Stuck,
@@ -145,27 +218,20 @@ pub(crate) fn sleep(machine: &mut Machine, value: u32) {
     port::write(PM1A_CONTROL, 2, value);
 }
 
-fn run(machine: &mut Machine) -> Ended {
-    loop {
-        if let Some(reason) = scenario::processor::before_entry(machine) {
-            return Ended::Stuck(reason);
-        }
-        let code = machine.vcpu.run(&mut machine.memory);
-        match vmexit::serve(machine, code) {
-            Next::Resume if machine.invariants.is_violated() => return Ended::InvariantViolated,
-            Next::Resume => {}
-            Next::End(ended) => return ended,
-        }
-    }
-}
-
-fn build(map: &[E820]) -> Option<Machine> {
+fn build(map: &[E820]) -> Option<Box<Machine>> {
     let mut frames = Frames::new();
-    if !msr::try_write(msr::VM_HSAVE_PA, frames.backing(0x1000)?) {
-        return None;
+    let count = processors::start(&mut frames)?;
+    let mut vcpus = Vec::new();
+    for _ in 0..count {
+        let vcpu = new_vcpu(&mut frames)?;
+        let park = Park::new(&mut frames)?;
+        vcpus.push(VcpuSlot {
+            idle: Some(Box::new((vcpu, park))),
+            requests: Vec::new(),
+            waiting: true,
+        });
     }
-    let mut vmcb = Vmcb::new(frames.backing(0x1000)?);
-    intercepts::init(&mut vmcb, &mut frames)?;
+    let vcpu = new_vcpu(&mut frames)?;
     let ram = map
         .iter()
         .filter(|entry| entry.is_ram())
@@ -179,17 +245,26 @@ fn build(map: &[E820]) -> Option<Machine> {
         c_bit: C_BIT as u8,
         cpuid: cpuid::table(),
         fw_cfg: FwCfg::new(map)?,
-        apic_ids: [0],
+        apic_ids: processors::apic_ids().collect(),
     };
-    Some(Machine {
-        vcpu: Vcpu::new(vmcb),
+    Some(Box::new(Machine {
+        vcpu,
+        running: 0,
+        was_kicked: false,
+        vcpus,
         memory,
         host,
         stats: Stats::new(),
         launch_vmsa: None,
         scenario: scenario::load(),
         invariants: Invariants::default(),
-    })
+    }))
+}
+
+fn new_vcpu(frames: &mut Frames) -> Option<Vcpu> {
+    let mut vmcb = Vmcb::new(frames.backing(0x1000)?);
+    intercepts::init(&mut vmcb, frames)?;
+    Some(Vcpu::new(vmcb))
 }
 
 /// QEMU's memory map without the machine's own share, which is the top of the
@@ -214,7 +289,7 @@ fn enable_low_ram() {
     }
 }
 
-fn internal(reason: &str) -> ! {
+pub(crate) fn internal(reason: &str) -> ! {
     println!("internal error: {reason}");
     exit::end(ExitStatus::Internal)
 }

@@ -18,6 +18,7 @@ mod host;
 mod machine;
 mod mem;
 mod processor;
+mod processors;
 mod psp;
 mod report;
 mod scenario;
@@ -28,6 +29,7 @@ use report::console::println;
 use report::exit::{self, ExitStatus};
 
 global_asm!(include_str!("boot/reset.s"), options(att_syntax));
+global_asm!(include_str!("boot/ap.s"), options(att_syntax));
 
 /// Called by the reset code, on the machine's stack, with its physical base.
 #[unsafe(no_mangle)]
@@ -35,7 +37,7 @@ extern "sysv64" fn machine_main(base: u64) -> ! {
     arch::svm::disable_global_interrupts();
     mem::phys::init(base);
     mem::heap::init();
-    arch::exceptions::init();
+    arch::exceptions::load();
     machine::start()
 }
 

@@ -18,6 +18,10 @@ global_asm!(
     ".set i, 0",
     ".rept 32",
     ".balign 16",
+    // An NMI is a kick that has done its work by ending the guest's run.
+    ".if i == 2",
+    "iretq",
+    ".endif",
     ".if !((i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30))",
     "push 0",
     ".endif",
@@ -87,8 +91,8 @@ static GDT: [u64; 4] = [
 
 static IDT: spin::Once<[Gate; VECTORS]> = spin::Once::new();
 
-/// Loads the machine's descriptor tables.
-pub(crate) fn init() {
+/// Loads the machine's descriptor tables on this processor.
+pub(crate) fn load() {
     let idt = IDT.call_once(|| {
         core::array::from_fn(|vector| {
             let target = (&raw const exception_stubs) as u64 + vector as u64 * 16;
@@ -129,4 +133,11 @@ extern "sysv64" fn machine_exception(frame: &Frame) -> ! {
         frame.vector, frame.error_code, frame.rip, cr2, frame.rsp, frame.cs, frame.rflags
     );
     exit::end(ExitStatus::Internal)
+}
+
+/// Takes the NMI that made the guest exit: #VMEXIT leaves it pending.
+pub(crate) fn take_nmi() {
+    // SAFETY: RFLAGS.IF is clear, so the handler of vector 2, which returns at
+    // once, is all that can run while GIF is set.
+    unsafe { asm!("stgi", "nop", "clgi", options(nostack)) };
 }

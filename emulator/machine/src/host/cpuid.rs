@@ -127,6 +127,22 @@ fn presented(leaf: u32, subleaf: u32) -> CpuidRegisters {
     registers
 }
 
+/// A leaf as one processor is shown it: the table has the first one's APIC ID.
+pub(crate) fn on_processor(
+    table: &CpuidPage,
+    apic_id: u32,
+    leaf: u32,
+    subleaf: u32,
+) -> CpuidRegisters {
+    let mut found = table.lookup(leaf, subleaf, 0, 0).unwrap_or_default();
+    match leaf {
+        0x1 => found.ebx = found.ebx & 0x00ff_ffff | apic_id << 24,
+        0xb => found.edx = apic_id,
+        _ => {}
+    }
+    found
+}
+
 /// The table of everything that the guest is shown; other leaves are zero.
 pub(crate) fn table() -> CpuidPage {
     let mut page = CpuidPage::new_zeroed();

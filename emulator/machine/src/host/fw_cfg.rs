@@ -14,6 +14,7 @@ const DATA: u16 = 0x511;
 const DMA_HIGH: u16 = 0x514;
 const DMA_LOW: u16 = 0x518;
 
+const PROCESSOR_COUNT: u16 = 0x05;
 const FILE_DIRECTORY: u16 = 0x19;
 
 const DMA_ERROR: u32 = 1;
@@ -78,6 +79,12 @@ pub(crate) fn read_file(name: &str) -> Option<Vec<u8>> {
     let control = DMA_SELECT | DMA_READ | u32::from(selector) << 16;
     let error = dma(control, len, phys::of(bytes.as_mut_ptr())) & DMA_ERROR;
     (error == 0).then_some(bytes)
+}
+
+/// How many processors QEMU has.
+pub(crate) fn processor_count() -> u16 {
+    port::write(SELECTOR, 2, u32::from(PROCESSOR_COUNT));
+    u16::from_le_bytes([port::read(DATA, 1) as u8, port::read(DATA, 1) as u8])
 }
 
 /// Parses etc/e820.

@@ -13,7 +13,9 @@ use super::ghcb::GhcbView;
 use super::memory::Memory;
 use crate::machine::Machine;
 use crate::mem::phys;
+use crate::processor::vcpu::Waiting;
 use crate::processor::vmsa;
+use crate::report::console::println;
 use crate::scenario;
 
 const AP_CREATE_ON_INIT: u16 = 0;
@@ -63,6 +65,7 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
         return Err(CannotRun::Refused);
     }
     machine.vcpu.level = level;
+    machine.vcpu.waiting = None;
     machine.vcpu.current().entered = Some(spa);
     machine.vcpu.current().sev_features = phys::read(spa + offset_of!(Vmsa, sev_features) as u64);
     if level != 0 {
@@ -72,6 +75,47 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     }
     scenario::deeds_at(machine, Event::Enter { vmpl: level });
     Ok(())
+}
+
+/// What one vCPU asks of another, done by that one before its next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Run this level from this VMSA.
+    Start { level: u8, vmsa: u64 },
+    /// Run this level no more.
+    Stop { level: u8 },
+}
+
+/// Does what another vCPU asked of the one that is being served.
+pub(crate) fn take(machine: &mut Machine, request: Request) {
+    match request {
+        Request::Start { level, vmsa } => {
+            leave(machine, ExitCode::INTR);
+            if let Some(state) = machine.vcpu.levels.get_mut(usize::from(level)) {
+                // The GHCB MSR is the vCPU's and stays: OVMF relies on it when it
+                // starts a processor again.
+                state.vmsa = Some(vmsa);
+            }
+            if let Err(reason) = enter(machine, level) {
+                println!("VMPL{level} cannot be started from the VMSA at {vmsa:#x}: {reason:?}");
+                machine.vcpu.waiting = Some(Waiting::Stopped);
+            }
+        }
+        Request::Stop { level } => {
+            if machine.vcpu.level == level && machine.vcpu.current().entered.is_some() {
+                leave(machine, ExitCode::INTR);
+                machine.vcpu.waiting = Some(Waiting::Stopped);
+            }
+            if let Some(state) = machine.vcpu.levels.get_mut(usize::from(level)) {
+                state.vmsa = None;
+            }
+        }
+    }
+}
+
+/// Stores the level of a vCPU that runs nothing now: its VMSA is not in use.
+pub(crate) fn rest(machine: &mut Machine) {
+    leave(machine, ExitCode::HLT);
 }
 
 /// Stores the running level with the exit that ends its run.
@@ -112,13 +156,23 @@ pub(crate) fn create(machine: &mut Machine, ghcb: &GhcbView) {
         return;
     };
     let (apic_id, vmpl, operation) = ((info1 >> 32) as u32, (info1 >> 16) & 0xf, info1 as u16);
-    let vcpu = machine.host.apic_ids.iter().position(|&id| id == apic_id);
-    let level = machine.vcpu.levels.get_mut(vmpl as usize);
-    match (operation, vcpu, level) {
-        (AP_CREATE | AP_CREATE_ON_INIT, Some(_), Some(level)) if vmsa % 0x1000 == 0 => {
-            level.vmsa = Some(vmsa);
+    let target = machine.host.apic_ids.iter().position(|&id| id == apic_id);
+    let level = u8::try_from(vmpl).ok().filter(|&level| level < 4);
+    let (Some(target), Some(level)) = (target, level) else {
+        ghcb.malformed(MalformedReason::INVALID_INPUT);
+        return;
+    };
+    let own = target == machine.running;
+    match operation {
+        // Its own level's VMSA is replaced when the level is entered next.
+        AP_CREATE | AP_CREATE_ON_INIT if own && vmsa % 0x1000 == 0 => {
+            machine.vcpu.levels[usize::from(level)].vmsa = Some(vmsa);
         }
-        (AP_DESTROY, Some(_), Some(level)) => level.vmsa = None,
+        AP_CREATE if vmsa % 0x1000 == 0 => {
+            machine.request(target, Request::Start { level, vmsa });
+        }
+        AP_DESTROY if own => machine.vcpu.levels[usize::from(level)].vmsa = None,
+        AP_DESTROY => machine.request(target, Request::Stop { level }),
         _ => ghcb.malformed(MalformedReason::INVALID_INPUT),
     }
 }

@@ -21,6 +21,7 @@ use crate::mem::heap::Frames;
 use crate::mem::layout::DIRECT_MAP_SIZE;
 use crate::mem::phys;
 use crate::processor::npt::{Half, Npt, Permissions, SIZE_2M, SIZE_4K};
+use crate::processors;
 
 /// What the bytes of a page become when it changes between private and shared:
 /// on silicon, the other key's ciphertext.
@@ -163,7 +164,7 @@ impl Memory {
     /// Puts the system page `spa` behind `gpa`.
     pub(crate) fn put_page(&mut self, gpa: u64, spa: u64) {
         self.moved.insert(gpa / SIZE_4K, spa / SIZE_4K);
-        self.npt.unmap(gpa & !(SIZE_4K - 1), SIZE_4K);
+        self.drop_mappings(gpa & !(SIZE_4K - 1), SIZE_4K);
     }
 
     /// Whether from here on the host assigns pages of 4 KiB only.
@@ -175,7 +176,7 @@ impl Memory {
     pub(crate) fn watch(&mut self, page: Option<u64>) {
         self.watched = page;
         if let Some(page) = page {
-            self.npt.unmap(page, SIZE_4K);
+            self.drop_mappings(page, SIZE_4K);
         }
     }
 
@@ -326,6 +327,7 @@ impl Memory {
                 return Ok(mappable.rights);
             }
             // Out of frames: start over with empty tables; faults refill them.
+            processors::flush_others();
             if self.npt.reset(&mut self.frames).is_none() {
                 break;
             }
@@ -380,7 +382,7 @@ impl Memory {
             }
             other => other.map_err(StateError::Rmp)?,
         }
-        self.npt.unmap(gpa, size.bytes());
+        self.drop_mappings(gpa, size.bytes());
         phys::fill(spa, size.bytes(), CIPHERTEXT);
         Ok(())
     }
@@ -422,7 +424,7 @@ impl Memory {
         let region = gpa & !(SIZE_2M - 1);
         let spa = self.spa(gpa).ok_or(StateError::NoMemory)? & !(SIZE_2M - 1);
         psmash(&mut self.rmp, Spa(spa)).map_err(StateError::Rmp)?;
-        self.npt.unmap(region, SIZE_2M);
+        self.drop_mappings(region, SIZE_2M);
         Ok(())
     }
 
@@ -432,13 +434,20 @@ impl Memory {
         let Some(spa) = self.spa(region) else {
             return false;
         };
-        self.npt.unmap(region, SIZE_2M);
+        self.drop_mappings(region, SIZE_2M);
         unsmash(&mut self.rmp, Spa(spa)).is_ok()
+    }
+
+    /// Takes nested entries away, from the other processors' translations too.
+    fn drop_mappings(&mut self, gpa: u64, size: u64) {
+        if self.npt.unmap(gpa, size) {
+            processors::flush_others();
+        }
     }
 
     /// Drops nested entries after an instruction changed the RMP entry.
     pub(crate) fn rmp_changed(&mut self, gpa: u64, size: PageSize) {
-        self.npt.unmap(gpa & !(size.bytes() - 1), size.bytes());
+        self.drop_mappings(gpa & !(size.bytes() - 1), size.bytes());
     }
 
     /// The operand of an RMP instruction.

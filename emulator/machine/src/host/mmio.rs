@@ -4,8 +4,12 @@ use protocols::ghcb::{GhcbField, MalformedReason};
 
 use super::ghcb::GhcbView;
 use super::memory::Memory;
+use crate::arch::apic;
 use crate::mem::layout::DIRECT_MAP_SIZE;
 use crate::mem::phys;
+
+/// The lower half of the APIC's interrupt command register.
+const APIC_ICR: u64 = 0xfee0_0300;
 
 /// Serves an MMIO read (`write` false) or write.
 pub(crate) fn serve(memory: &Memory, ghcb: &GhcbView, write: bool) {
@@ -27,6 +31,10 @@ pub(crate) fn serve(memory: &Memory, ghcb: &GhcbView, write: bool) {
         ghcb.malformed(MalformedReason::INVALID_SCRATCH);
         return;
     };
+    // Refused for an SNP guest: nothing happens.
+    if write && gpa == APIC_ICR && apic::is_init_or_startup(phys::read(buffer)) {
+        return;
+    }
     let (from, to) = if write { (buffer, gpa) } else { (gpa, buffer) };
     match len {
         1 => phys::write(to, phys::read::<u8>(from)),

@@ -12,6 +12,8 @@ pub(crate) mod msr_protocol;
 pub(crate) mod page_state;
 pub(crate) mod vmgexit;
 
+use alloc::vec::Vec;
+
 use protocols::ghcb::HvFeatures;
 use protocols::snp::CpuidPage;
 
@@ -30,8 +32,8 @@ pub(crate) struct Host {
     /// What CPUID is here; the guest's CPUID page is made of it.
     pub(crate) cpuid: CpuidPage,
     pub(crate) fw_cfg: FwCfg,
-    /// APIC IDs of the guest's vCPUs.
-    pub(crate) apic_ids: [u32; 1],
+    /// APIC IDs of the guest's vCPUs, by their number.
+    pub(crate) apic_ids: Vec<u32>,
 }
 
 impl Host {

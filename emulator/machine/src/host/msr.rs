@@ -3,7 +3,10 @@
 use protocols::ghcb::{GhcbField, MalformedReason};
 
 use super::ghcb::GhcbView;
-use crate::arch::msr;
+use crate::arch::{apic, msr};
+
+/// The x2APIC interrupt command register.
+const X2APIC_ICR: u32 = 0x830;
 
 /// What an MSR is to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(crate) fn serve(ghcb: &GhcbView) {
         };
         let value = rdx << 32 | rax & 0xffff_ffff;
         let done = match kind(number) {
+            // Refused for an SNP guest: nothing happens.
+            Kind::Device if number == X2APIC_ICR && apic::is_init_or_startup(value as u32) => true,
             Kind::Device => msr::try_write(number, value),
             Kind::Zero => true,
             Kind::None => false,

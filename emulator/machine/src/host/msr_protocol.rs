@@ -9,6 +9,7 @@ use super::levels;
 use super::page_state;
 use super::vmgexit::{Ended, Next};
 use crate::machine::Machine;
+use crate::processor::vcpu::Waiting;
 
 /// Serves a VMGEXIT whose GHCB MSR holds a request.
 pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
@@ -22,11 +23,7 @@ pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
             c_bit: machine.host.c_bit,
         },
         MsrRequest::Cpuid { function, register } => {
-            let found = machine
-                .host
-                .cpuid
-                .lookup(function, 0, 0, 0)
-                .unwrap_or_default();
+            let found = machine.cpuid(function, 0);
             let value = match register {
                 CpuidRegister::Eax => found.eax,
                 CpuidRegister::Ebx => found.ebx,
@@ -78,7 +75,10 @@ pub(crate) fn serve(machine: &mut Machine, value: u64) -> Next {
                 mask: None,
             });
         }
-        MsrRequest::ApResetHold => return Next::End(Ended::ApResetHold),
+        MsrRequest::ApResetHold => {
+            machine.vcpu.waiting = Some(Waiting::ResetHold);
+            MsrResponse::ApResetHold { woken: true }
+        }
         MsrRequest::Other(value) => return Next::End(Ended::UnknownMsrRequest(value)),
     };
     machine.vcpu.current().ghcb_msr = response.encode().0;

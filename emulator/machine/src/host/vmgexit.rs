@@ -6,6 +6,7 @@ use super::ghcb::GhcbView;
 use super::ioio::PowerRequest;
 use super::{ioio, levels, mmio, msr, msr_protocol, page_state};
 use crate::machine::{self, Machine};
+use crate::processor::vcpu::Waiting;
 use crate::scenario;
 
 /// RAX of a hypercall that this host does not have.
@@ -31,8 +32,8 @@ pub(crate) enum Ended {
     Reset,
     /// A request of the MSR protocol that does not exist.
     UnknownMsrRequest(u64),
-    /// The only vCPU waits for somebody to start it.
-    ApResetHold,
+    /// Every vCPU waits for another one.
+    NobodyRuns,
     /// The GHCB's address is not shared memory.
     GhcbNotShared(u64),
     /// What must never be was seen, and the machine does not go on with it.
@@ -117,6 +118,11 @@ fn event(machine: &mut Machine, ghcb: &GhcbView, code: ExitCode) -> Next {
             ghcb.begin_answer();
         }
         ExitCode::NMI_COMPLETE => ghcb.begin_answer(),
+        ExitCode::AP_RESET_HOLD => {
+            ghcb.begin_answer();
+            ghcb.set(GhcbField::EXIT_INFO2, 1);
+            machine.vcpu.waiting = Some(Waiting::ResetHold);
+        }
         ExitCode::VMMCALL => {
             ghcb.begin_answer();
             ghcb.set(GhcbField::RAX, NO_HYPERCALL);
@@ -136,10 +142,7 @@ fn cpuid(machine: &Machine, ghcb: &GhcbView) {
         ghcb.malformed(MalformedReason::MISSING_INPUT);
         return;
     };
-    let cpuid = &machine.host.cpuid;
-    let found = cpuid
-        .lookup(leaf as u32, subleaf as u32, 0, 0)
-        .unwrap_or_default();
+    let found = machine.cpuid(leaf as u32, subleaf as u32);
     ghcb.set(GhcbField::RAX, found.eax.into());
     ghcb.set(GhcbField::RBX, found.ebx.into());
     ghcb.set(GhcbField::RCX, found.ecx.into());

@@ -32,6 +32,11 @@ pub(crate) fn of<T: ?Sized>(pointer: *const T) -> u64 {
         .wrapping_add(machine_base())
 }
 
+/// The virtual address at which the direct map has a physical one.
+pub(crate) fn virtual_address(address: u64) -> u64 {
+    DIRECT_MAP + address
+}
+
 fn pointer(address: u64, len: u64) -> Option<*mut u8> {
     let end = address.checked_add(len)?;
     (end <= DIRECT_MAP_SIZE).then_some((DIRECT_MAP + address) as *mut u8)

@@ -69,6 +69,14 @@ pub(crate) fn inject_from_host(vmcb: &mut Vmcb, vector: u8, error: Option<u32>) 
     Some(())
 }
 
+/// An NMI that another processor of the guest sent.
+pub(crate) fn inject_nmi(vmcb: &mut Vmcb) {
+    vmcb.set(
+        control::EVENT_INJ,
+        EVENT_VALID | TYPE_NMI << 8 | u64::from(VECTOR_NMI),
+    );
+}
+
 /// #UD at the current instruction.
 pub(crate) fn inject_ud(vmcb: &mut Vmcb) {
     inject(vmcb, VECTOR_UD, None);

@@ -9,8 +9,10 @@ use super::event::{self, Undeliverable};
 use super::guest_memory::GuestFault;
 use super::npf::{self, Resolution};
 use super::rmp_instructions::{self, Executed};
+use super::vcpu::Waiting;
 use super::vmcb::{control, save};
 use super::{intercepts, msr};
+use crate::arch::exceptions;
 use crate::host::vmgexit::{self, Ended, Next};
 use crate::machine::Machine;
 use crate::scenario;
@@ -40,8 +42,6 @@ pub(crate) enum Stuck {
     Access(GuestFault),
     /// Triple fault.
     Shutdown,
-    /// HLT with interrupts off.
-    Halted,
     /// A write of CR0 by an unknown instruction.
     Cr0,
     /// QEMU refuses the VMCB.
@@ -68,6 +68,15 @@ pub(crate) fn serve(machine: &mut Machine, code: u64) -> Next {
         | ExitCode::MWAIT
         | ExitCode::XSETBV => vc(machine, code),
         ExitCode::HLT => halt(machine),
+        ExitCode::NMI => {
+            if !machine.was_kicked {
+                exceptions::take_nmi();
+                event::inject_nmi(&mut machine.vcpu.vmcb);
+            } else {
+                event::reinject_interrupted(&mut machine.vcpu.vmcb);
+            }
+            Next::Resume
+        }
         ExitCode::SHUTDOWN => stuck(Stuck::Shutdown),
         _ if code == EXIT_DB => {
             scenario::watch::stepped(machine);
@@ -163,11 +172,13 @@ fn invalid_opcode(machine: &mut Machine) -> Next {
 }
 
 /// An idle guest sleeps in QEMU until an interrupt comes, which goes to it
-/// directly; with interrupts off nothing would ever come.
+/// directly. With interrupts off it waits for another level to be run.
 fn halt(machine: &mut Machine) -> Next {
     let vmcb = &mut machine.vcpu.vmcb;
     if vmcb.get::<u64>(save::RFLAGS) & RFLAGS_IF == 0 {
-        return stuck(Stuck::Halted);
+        vmcb.advance(1);
+        machine.vcpu.waiting = Some(Waiting::Halted);
+        return Next::Resume;
     }
     intercepts::set_hlt(vmcb, false);
     Next::Resume

@@ -13,6 +13,7 @@ const UD: u32 = 1 << 6;
 /// RFLAGS.TF.
 const TF: u64 = 1 << 8;
 
+const NMI: u32 = 1 << 1;
 const CPUID: u32 = 1 << 18;
 const INVD: u32 = 1 << 22;
 const HLT: u32 = 1 << 24;
@@ -71,7 +72,7 @@ pub(crate) fn init(vmcb: &mut Vmcb, frames: &mut Frames) -> Option<()> {
     vmcb.set(control::INTERCEPT_EXCEPTIONS, UD);
     vmcb.set(
         control::INTERCEPT_MISC1,
-        CPUID | INVD | INVLPGA | IOIO | MSR | SHUTDOWN,
+        NMI | CPUID | INVD | INVLPGA | IOIO | MSR | SHUTDOWN,
     );
     vmcb.set(
         control::INTERCEPT_MISC2,

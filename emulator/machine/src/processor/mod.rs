@@ -9,6 +9,7 @@ pub(crate) mod intercepts;
 pub(crate) mod msr;
 pub(crate) mod npf;
 pub(crate) mod npt;
+pub(crate) mod park;
 pub(crate) mod rmp_instructions;
 pub(crate) mod vcpu;
 pub(crate) mod vmcb;

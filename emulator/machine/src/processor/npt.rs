@@ -147,27 +147,30 @@ impl Npt {
     }
 
     /// Takes away whatever maps `[gpa, gpa + size)` in every half of every
-    /// level; a 2 MiB entry goes as a whole.
-    pub(crate) fn unmap(&mut self, gpa: u64, size: u64) {
-        self.unmap_half(Half::Shared, gpa, size);
+    /// level; a 2 MiB entry goes as a whole. True if there was anything, so
+    /// that processors in the guest may have it in their translations.
+    #[must_use = "other processors keep translations until they leave the guest"]
+    pub(crate) fn unmap(&mut self, gpa: u64, size: u64) -> bool {
+        let mut any = self.unmap_half(Half::Shared, gpa, size);
         for vmpl in 0..4 {
-            self.unmap_half(Half::Private(vmpl), gpa, size);
+            any |= self.unmap_half(Half::Private(vmpl), gpa, size);
         }
+        any
     }
 
-    fn unmap_half(&mut self, half: Half, gpa: u64, size: u64) {
+    fn unmap_half(&mut self, half: Half, gpa: u64, size: u64) -> bool {
         let mut table = self.pml4(half);
         for shift in [39, 30] {
             let entry: u64 = phys::read(slot(table, gpa, shift));
             if entry & PRESENT == 0 {
-                return;
+                return false;
             }
             table = entry & ADDRESS;
         }
         let directory_slot = slot(table, gpa, 21);
         let entry: u64 = phys::read(directory_slot);
         if entry & PRESENT == 0 {
-            return;
+            return false;
         }
         if entry & LARGE != 0 {
             phys::write(directory_slot, 0u64);
@@ -175,8 +178,12 @@ impl Npt {
             // The table stays for the next use.
             phys::fill(entry & ADDRESS, SIZE_4K, 0);
         } else {
-            phys::write(slot(entry & ADDRESS, gpa, 12), 0u64);
+            let page = slot(entry & ADDRESS, gpa, 12);
+            let was: u64 = phys::read(page);
+            phys::write(page, 0u64);
+            return was & PRESENT != 0;
         }
+        true
     }
 }
 

@@ -2,7 +2,6 @@
 //! every level.
 
 use crate::arch::svm::{self, Gprs};
-use crate::host::memory::Memory;
 
 use super::npt::Npt;
 use super::vmcb::{Vmcb, control, save};
@@ -25,6 +24,26 @@ pub(crate) struct LevelState {
     pub(crate) sev_features: u64,
 }
 
+/// What a processor does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Guest,
+    Park,
+}
+
+/// Why a vCPU runs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Nobody has created a VMSA for it.
+    NeverStarted,
+    /// HLT with interrupts off.
+    Halted,
+    /// The AP reset hold request.
+    ResetHold,
+    /// Its VMSA was taken away.
+    Stopped,
+}
+
 /// A vCPU.
 pub(crate) struct Vcpu {
     pub(crate) vmcb: Vmcb,
@@ -32,6 +51,8 @@ pub(crate) struct Vcpu {
     /// The level that runs.
     pub(crate) level: u8,
     pub(crate) levels: [LevelState; 4],
+    /// Set while it runs nothing until the host has a level to run.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Vcpu {
@@ -42,7 +63,13 @@ impl Vcpu {
             gprs: Gprs::default(),
             level: 0,
             levels: [LevelState::default(); 4],
+            waiting: Some(Waiting::NeverStarted),
         }
+    }
+
+    /// Whether it runs nothing.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// State of the running level.
@@ -62,8 +89,7 @@ impl Vcpu {
     }
 
     /// Runs the guest to its next exit and returns the exit code.
-    pub(crate) fn run(&mut self, memory: &mut Memory) -> u64 {
-        self.select_root(memory.npt());
+    pub(crate) fn run(&mut self) -> u64 {
         // SAFETY: the intercepts of `intercepts::init` and nested tables that
         // only `Memory` fills keep the guest out of the machine.
         unsafe { svm::run(self.vmcb.address(), &mut self.gprs) };

@@ -24,8 +24,10 @@ pub(crate) mod control {
 
 /// State save area fields by offset (from the VMCB's start).
 pub(crate) mod save {
+    pub(crate) const ES: u64 = 0x400;
     pub(crate) const CS: u64 = 0x410;
     pub(crate) const SS: u64 = 0x420;
+    pub(crate) const DS: u64 = 0x430;
     pub(crate) const GDTR: u64 = 0x460;
     pub(crate) const LDTR: u64 = 0x470;
     pub(crate) const IDTR: u64 = 0x480;

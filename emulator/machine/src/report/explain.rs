@@ -28,7 +28,10 @@ pub(crate) fn explain(machine: &Machine, ended: Ended) {
         Ended::UnknownMsrRequest(value) => {
             println!("VMPL{level} made the unknown GHCB MSR request {value:#x}");
         }
-        Ended::ApResetHold => println!("VMPL{level} waits for a start that cannot come"),
+        Ended::NobodyRuns => println!(
+            "every vCPU waits for another one ({:?})",
+            machine.vcpu.waiting
+        ),
         Ended::GhcbNotShared(gpa) => {
             println!("VMPL{level} exited with a GHCB at {gpa:#x}, which is not shared memory");
         }
@@ -69,7 +72,6 @@ fn explain_stuck(level: u8, stuck: Stuck) {
             println!("VMPL{level} is stuck: the processor's own access failed ({fault:x?})");
         }
         Stuck::Shutdown => println!("VMPL{level} is stuck: triple fault"),
-        Stuck::Halted => println!("VMPL{level} is stuck: HLT with interrupts off"),
         Stuck::Cr0 => println!("VMPL{level} is stuck: CR0 written by an unknown instruction"),
         Stuck::Invalid => println!("VMPL{level} is stuck: its state is invalid (VMEXIT_INVALID)"),
         Stuck::Unexpected(code) => {
