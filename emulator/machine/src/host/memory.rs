@@ -5,11 +5,13 @@
 //! reach it by DMA. Other guest memory (the firmware's ROM range, VMSAs of the
 //! launch) is backed by frames of the machine.
 
+mod mapping;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use protocols::addr::{Gpa, PageSize};
-use protocols::snp::{Rights, Vmpl};
+use protocols::snp::Vmpl;
 use snp_model::access::{self, Access, AccessKind, Encryption};
 use snp_model::fault::{AccessFault, NestedFault};
 use snp_model::host::{HostError, RmpUpdate, psmash, rmpupdate, unsmash};
@@ -20,15 +22,11 @@ use snp_model::types::{Asid, Spa};
 use crate::mem::heap::Frames;
 use crate::mem::layout::DIRECT_MAP_SIZE;
 use crate::mem::phys;
-use crate::processor::npt::{Half, Npt, Permissions, SIZE_2M, SIZE_4K};
-use crate::processors;
+use crate::processor::npt::{Npt, SIZE_2M, SIZE_4K};
 
 /// What the bytes of a page become when it changes between private and shared:
 /// on silicon, the other key's ciphertext.
 const CIPHERTEXT: u8 = 0xe7;
-
-/// Pages mapped around one that faulted, in 4 KiB.
-const FAULT_AROUND: u64 = 64 * SIZE_4K;
 
 /// The one guest of the machine.
 const GUEST: u32 = 1;
@@ -48,6 +46,15 @@ pub(crate) enum StateError {
     NoMemory,
     /// The RMP refused.
     Rmp(HostError),
+}
+
+/// The half of the address space that an access is in, as the model names it.
+fn encryption(private: bool) -> Encryption {
+    if private {
+        Encryption::Private
+    } else {
+        Encryption::Shared
+    }
 }
 
 /// Guest memory.
@@ -189,11 +196,6 @@ impl Memory {
         kind: AccessKind,
     ) -> Result<u64, AccessFault> {
         let spa = self.spa(gpa).ok_or(AccessFault::Nested(NestedFault::RMP))?;
-        let encryption = if private {
-            Encryption::Private
-        } else {
-            Encryption::Shared
-        };
         let vmpl = Vmpl::new(vmpl).unwrap_or(Vmpl::VMPL3);
         access::check(
             &self.rmp,
@@ -201,7 +203,7 @@ impl Memory {
             &Access {
                 spa: Spa(spa),
                 gpa: Gpa::new(gpa),
-                encryption,
+                encryption: encryption(private),
                 vmpl,
                 kind,
                 mapping: PageSize::Size4K,
@@ -241,98 +243,6 @@ impl Memory {
     /// Whether every page of a private or shared mapping could be asked for here.
     pub(crate) fn is_memory(&self, gpa: u64) -> bool {
         self.spa(gpa).is_some()
-    }
-
-    /// Maps the page at `gpa` for a level, with what the RMP allows.
-    ///
-    /// `alias` maps a private page into the shared half: for walks and fetches
-    /// that are private although their address has no C-bit.
-    pub(crate) fn map(
-        &mut self,
-        gpa: u64,
-        private: bool,
-        alias: bool,
-        vmpl: u8,
-    ) -> Result<Rights, AccessFault> {
-        let rights = self.map_one(gpa, private, alias, vmpl)?;
-        let half = if private {
-            Half::Private(vmpl)
-        } else {
-            Half::Shared
-        };
-        if !alias && self.npt.mapped_size(half, gpa) == Some(SIZE_4K) {
-            let first = gpa & !(FAULT_AROUND - 1);
-            for page in (first..first + FAULT_AROUND).step_by(SIZE_4K as usize) {
-                if self.watched != Some(page) && self.npt.mapped_size(half, page).is_none() {
-                    // A neighbour that cannot be mapped faults when it is used.
-                    let _ = self.map_one(page, private, false, vmpl);
-                }
-            }
-        }
-        Ok(rights)
-    }
-
-    fn map_one(
-        &mut self,
-        gpa: u64,
-        private: bool,
-        alias: bool,
-        vmpl: u8,
-    ) -> Result<Rights, AccessFault> {
-        let spa = self.spa(gpa).ok_or(AccessFault::Nested(NestedFault::RMP))?;
-        let encryption = if private {
-            Encryption::Private
-        } else {
-            Encryption::Shared
-        };
-        let level = Vmpl::new(vmpl).unwrap_or(Vmpl::VMPL3);
-        let mappable = access::rights_for_mapping(
-            &self.rmp,
-            self.asid,
-            Spa(spa),
-            Gpa::new(gpa),
-            encryption,
-            level,
-        )?;
-        if !mappable.rights.contains(Rights::READ) {
-            // Nested tables cannot say "write or execute but not read".
-            return Err(AccessFault::Nested(NestedFault::RMP | NestedFault::VMPL));
-        }
-        let large = mappable.size == PageSize::Size2M
-            && !alias
-            && self.moved.is_empty()
-            && self.watched.is_none()
-            && self.spans_region(gpa, spa);
-        let size = if large { SIZE_2M } else { SIZE_4K };
-        let mask = !(size - 1);
-        let execute = Rights::EXECUTE_USER | Rights::EXECUTE_SUPERVISOR;
-        let permissions = Permissions {
-            write: mappable.rights.contains(Rights::WRITE),
-            // One bit for both kinds of execution; and shared memory is mapped
-            // executable because a fetch there is caught as private anyway.
-            execute: mappable.rights.intersects(execute),
-        };
-        let half = if private && !alias {
-            Half::Private(vmpl)
-        } else {
-            Half::Shared
-        };
-        for _ in 0..2 {
-            let (gpa, spa) = (gpa & mask, spa & mask);
-            if self
-                .npt
-                .map(&mut self.frames, half, gpa, spa, size, permissions)
-                .is_some()
-            {
-                return Ok(mappable.rights);
-            }
-            // Out of frames: start over with empty tables; faults refill them.
-            processors::flush_others();
-            if self.npt.reset(&mut self.frames).is_none() {
-                break;
-            }
-        }
-        Err(AccessFault::Nested(NestedFault::RMP))
     }
 
     /// Whether the 2 MiB around both addresses are one stretch of RAM or of a window.
@@ -436,18 +346,6 @@ impl Memory {
         };
         self.drop_mappings(region, SIZE_2M);
         unsmash(&mut self.rmp, Spa(spa)).is_ok()
-    }
-
-    /// Takes nested entries away, from the other processors' translations too.
-    fn drop_mappings(&mut self, gpa: u64, size: u64) {
-        if self.npt.unmap(gpa, size) {
-            processors::flush_others();
-        }
-    }
-
-    /// Drops nested entries after an instruction changed the RMP entry.
-    pub(crate) fn rmp_changed(&mut self, gpa: u64, size: PageSize) {
-        self.drop_mappings(gpa & !(size.bytes() - 1), size.bytes());
     }
 
     /// The operand of an RMP instruction.

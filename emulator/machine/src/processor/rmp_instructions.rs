@@ -40,14 +40,6 @@ pub(crate) enum Executed {
     Stuck { gpa: u64 },
 }
 
-/// What is left to do once the page is known.
-type Execute<'a, T> = &'a dyn Fn(&mut Rmp, Translation) -> Outcome<T>;
-
-enum Ended<T> {
-    Complete { done: T, gpa: u64 },
-    Other(Executed),
-}
-
 /// Executes what raised #UD.
 pub(crate) fn execute(
     vcpu: &mut Vcpu,
@@ -71,10 +63,17 @@ pub(crate) fn execute(
         0xf3 if instruction.is(&[0x0f, 0x01, 0xfd]) => rmpquery(vcpu, memory, caller, length),
         _ => {
             event::inject_ud(&mut vcpu.vmcb);
-            Executed::Resume
+            Ok(())
         }
     };
-    Ok(executed)
+    Ok(executed.err().unwrap_or(Executed::Resume))
+}
+
+/// An instruction whose operands the model accepted.
+struct Accepted<T, F: Fn(&mut Rmp, Translation) -> Outcome<T>> {
+    linear: u64,
+    size: PageSize,
+    execute: F,
 }
 
 fn pvalidate(
@@ -83,29 +82,20 @@ fn pvalidate(
     stats: &mut Stats,
     caller: Caller,
     length: u64,
-) -> Executed {
+) -> Result<(), Executed> {
     let rax: u64 = vcpu.vmcb.get(save::RAX);
     let (ecx, edx) = (vcpu.gprs.rcx as u32, vcpu.gprs.rdx as u32);
-    let (done, changed) = match Pvalidate::decode(caller, rax, ecx, edx) {
-        Err(outcome) => match without_page(vcpu, outcome) {
-            Ok(done) => (done, None),
-            Err(executed) => return executed,
-        },
-        Ok(operation) => {
-            let size = operation.size();
-            stats.pvalidate(vcpu.level, size);
-            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
-            match on_page(vcpu, memory, operation.address(), size, &execute) {
-                Ended::Complete { done, gpa } => (done, Some((gpa, size))),
-                Ended::Other(executed) => return executed,
-            }
+    let decoded = Pvalidate::decode(caller, rax, ecx, edx).map(|operation| {
+        stats.pvalidate(vcpu.level, operation.size());
+        Accepted {
+            linear: operation.address(),
+            size: operation.size(),
+            execute: move |rmp: &mut Rmp, at| operation.execute(rmp, at),
         }
-    };
-    if let Some((gpa, size)) = changed {
-        memory.rmp_changed(gpa, size);
-    }
+    });
+    let done = execute_on_page(vcpu, memory, decoded)?;
     complete(vcpu, done.code.0, done.carry, length);
-    Executed::Resume
+    Ok(())
 }
 
 fn rmpadjust(
@@ -114,52 +104,40 @@ fn rmpadjust(
     stats: &mut Stats,
     caller: Caller,
     length: u64,
-) -> Executed {
+) -> Result<(), Executed> {
     let rax: u64 = vcpu.vmcb.get(save::RAX);
-    let (code, changed) = match Rmpadjust::decode(caller, rax, vcpu.gprs.rcx, vcpu.gprs.rdx) {
-        Err(outcome) => match without_page(vcpu, outcome) {
-            Ok(code) => (code, None),
-            Err(executed) => return executed,
-        },
-        Ok(operation) => {
-            let size = operation.size();
-            stats.rmpadjust(vcpu.level, size);
-            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
-            match on_page(vcpu, memory, operation.address(), size, &execute) {
-                Ended::Complete { done, gpa } => (done, Some((gpa, size))),
-                Ended::Other(executed) => return executed,
-            }
+    let decoded = Rmpadjust::decode(caller, rax, vcpu.gprs.rcx, vcpu.gprs.rdx).map(|operation| {
+        stats.rmpadjust(vcpu.level, operation.size());
+        Accepted {
+            linear: operation.address(),
+            size: operation.size(),
+            execute: move |rmp: &mut Rmp, at| operation.execute(rmp, at),
         }
-    };
-    if let Some((gpa, size)) = changed {
-        memory.rmp_changed(gpa, size);
-    }
+    });
+    let code = execute_on_page(vcpu, memory, decoded)?;
     complete(vcpu, code.0, false, length);
-    Executed::Resume
+    Ok(())
 }
 
-fn rmpquery(vcpu: &mut Vcpu, memory: &mut Memory, caller: Caller, length: u64) -> Executed {
+fn rmpquery(
+    vcpu: &mut Vcpu,
+    memory: &mut Memory,
+    caller: Caller,
+    length: u64,
+) -> Result<(), Executed> {
     let rax: u64 = vcpu.vmcb.get(save::RAX);
-    let done = match Rmpquery::decode(caller, rax, vcpu.gprs.rdx) {
-        Err(outcome) => match without_page(vcpu, outcome) {
-            Ok(done) => done,
-            Err(executed) => return executed,
-        },
-        Ok(operation) => {
-            let address = operation.address();
-            let execute = move |rmp: &mut Rmp, at| operation.execute(rmp, at);
-            match on_page(vcpu, memory, address, PageSize::Size4K, &execute) {
-                Ended::Complete { done, .. } => done,
-                Ended::Other(executed) => return executed,
-            }
-        }
-    };
+    let decoded = Rmpquery::decode(caller, rax, vcpu.gprs.rdx).map(|operation| Accepted {
+        linear: operation.address(),
+        size: PageSize::Size4K,
+        execute: move |rmp: &mut Rmp, at| operation.execute(rmp, at),
+    });
+    let done = execute_on_page(vcpu, memory, decoded)?;
     if let Some(found) = done.found {
         vcpu.gprs.rcx = found.rcx();
         vcpu.gprs.rdx = found.rdx();
     }
     complete(vcpu, done.code.0, false, length);
-    Executed::Resume
+    Ok(())
 }
 
 fn complete(vcpu: &mut Vcpu, eax: u32, carry: bool, length: u64) {
@@ -196,32 +174,38 @@ fn without_page<T>(vcpu: &mut Vcpu, outcome: Outcome<T>) -> Result<T, Executed> 
     }
 }
 
-/// Translates the operand and executes, mending nested faults as a host does:
-/// a page in the other state is made private, a 2 MiB page is split.
-fn on_page<T>(
+/// Ends as the operands alone decide, or translates the address and executes,
+/// mending nested faults as a host does: a page in the other state is made
+/// private, a 2 MiB page is split. Gives what the instruction leaves in the
+/// registers.
+fn execute_on_page<T, F: Fn(&mut Rmp, Translation) -> Outcome<T>>(
     vcpu: &mut Vcpu,
     memory: &mut Memory,
-    linear: u64,
-    size: PageSize,
-    execute: Execute<'_, T>,
-) -> Ended<T> {
-    let physical = match walk::translate(&vcpu.vmcb, linear, false, |gpa| memory.spa(gpa)) {
-        Ok(physical) => physical,
+    decoded: Result<Accepted<T, F>, Outcome<T>>,
+) -> Result<T, Executed> {
+    let Accepted {
+        linear,
+        size,
+        execute,
+    } = match decoded {
+        Ok(accepted) => accepted,
+        Err(outcome) => return without_page(vcpu, outcome),
+    };
+    let gpa = match walk::translate(&vcpu.vmcb, linear, false, |gpa| memory.spa(gpa)) {
+        Ok(physical) => physical.gpa,
         Err(WalkFault::Page(code)) => {
             event::inject_pf(&mut vcpu.vmcb, linear, code);
-            return Ended::Other(Executed::Resume);
+            return Err(Executed::Resume);
         }
-        Err(WalkFault::NoMemory(gpa)) => return Ended::Other(Executed::Stuck { gpa }),
-        Err(WalkFault::UnsupportedMode) => return Ended::Other(Executed::Stuck { gpa: linear }),
+        Err(WalkFault::NoMemory(gpa)) => return Err(Executed::Stuck { gpa }),
+        Err(WalkFault::UnsupportedMode) => return Err(Executed::Stuck { gpa: linear }),
     };
-    let gpa = physical.gpa;
     // One mend for the state, one for the size, then the answer stands.
     for _ in 0..3 {
         let Some(at) = memory.translation(gpa) else {
             break;
         };
         match execute(memory.rmp(), at) {
-            Outcome::Complete(done) => return Ended::Complete { done, gpa },
             Outcome::Nested(fault) if fault.contains(NestedFault::SIZE) => {
                 if memory.split(gpa).is_err() {
                     break;
@@ -233,13 +217,12 @@ fn on_page<T>(
                     break;
                 }
             }
-            other => {
-                return match without_page(vcpu, other) {
-                    Ok(done) => Ended::Complete { done, gpa },
-                    Err(executed) => Ended::Other(executed),
-                };
+            outcome => {
+                let done = without_page(vcpu, outcome)?;
+                memory.rmp_changed(gpa, size);
+                return Ok(done);
             }
         }
     }
-    Ended::Other(Executed::Stuck { gpa })
+    Err(Executed::Stuck { gpa })
 }
