@@ -222,13 +222,15 @@ fn build(map: &[E820]) -> Option<Box<Machine>> {
     let mut frames = Frames::new();
     let count = processors::start(&mut frames)?;
     let mut vcpus = Vec::new();
-    for _ in 0..count {
+    for index in 0..count {
         let vcpu = new_vcpu(&mut frames)?;
         let park = Park::new(&mut frames)?;
         vcpus.push(VcpuSlot {
             idle: Some(Box::new((vcpu, park))),
             requests: Vec::new(),
-            waiting: true,
+            // The first one runs the image from the start, even if another
+            // processor is the first to look.
+            waiting: index != 0,
         });
     }
     let vcpu = new_vcpu(&mut frames)?;

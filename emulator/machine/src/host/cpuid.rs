@@ -62,6 +62,10 @@ const VPCLMULQDQ: u32 = 1 << 10;
 const SVM: u32 = 1 << 2;
 const TOPOEXT: u32 = 1 << 22;
 
+// Leaf 0x80000008 EBX, and EDX: the most pages that one INVLPGB may name, less one.
+const INVLPGB: u32 = 1 << 3;
+const INVLPGB_PAGES: u32 = 7;
+
 // Leaf 0x8000001F.
 const SEV: u32 = 1 << 1;
 const SEV_ES: u32 = 1 << 3;
@@ -112,7 +116,8 @@ fn presented(leaf: u32, subleaf: u32) -> CpuidRegisters {
         0x8000_0001 => registers.ecx &= !(SVM | TOPOEXT),
         0x8000_0008 => {
             registers.eax = registers.eax & !0xff | u32::from(GUEST_PHYS_BITS);
-            registers.ebx = 0;
+            registers.ebx = INVLPGB;
+            registers.edx = INVLPGB_PAGES;
         }
         MAX_EXTENDED => {
             registers = CpuidRegisters {

@@ -11,6 +11,7 @@ pub(crate) mod npf;
 pub(crate) mod npt;
 pub(crate) mod park;
 pub(crate) mod rmp_instructions;
+pub(crate) mod tlb_instructions;
 pub(crate) mod vcpu;
 pub(crate) mod vmcb;
 pub(crate) mod vmsa;

@@ -11,11 +11,11 @@ use snp_model::rmpadjust::Rmpadjust;
 use snp_model::rmpquery::Rmpquery;
 
 use super::decode::Instruction;
-use super::event;
 use super::guest_memory::GuestFault;
 use super::vcpu::Vcpu;
 use super::vmcb::save;
 use super::walk::{self, WalkFault};
+use super::{event, tlb_instructions};
 use crate::host::memory::Memory;
 use crate::report::stats::Stats;
 
@@ -61,6 +61,7 @@ pub(crate) fn execute(
             rmpadjust(vcpu, memory, stats, caller, length)
         }
         0xf3 if instruction.is(&[0x0f, 0x01, 0xfd]) => rmpquery(vcpu, memory, caller, length),
+        _ if tlb_instructions::execute(vcpu, &instruction) => Ok(()),
         _ => {
             event::inject_ud(&mut vcpu.vmcb);
             Ok(())
