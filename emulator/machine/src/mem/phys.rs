@@ -68,6 +68,19 @@ pub(crate) fn write<T: Word>(address: u64, value: T) {
     }
 }
 
+/// Sets bits of the aligned word at `address`, which was `known` a moment ago.
+/// Another processor may change the word meanwhile, and its change stays.
+pub(crate) fn set_bits(address: u64, known: u64, bits: u64) {
+    if known & bits == bits || !address.is_multiple_of(8) {
+        return;
+    }
+    if let Some(p) = pointer(address, 8) {
+        // SAFETY: the direct map covers the address, it is aligned, and every
+        // processor's access to it is atomic.
+        unsafe { AtomicU64::from_ptr(p.cast()) }.fetch_or(bits, Ordering::Relaxed);
+    }
+}
+
 /// Copies `buffer.len()` bytes from `address`.
 pub(crate) fn read_bytes(address: u64, buffer: &mut [u8]) {
     if let Some(p) = pointer(address, buffer.len() as u64) {

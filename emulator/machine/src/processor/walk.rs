@@ -67,14 +67,18 @@ pub(crate) fn translate(
         writable &= entry & WRITE != 0;
         let leaf = shift == 12 || (shift != 39 && entry & LARGE != 0);
         if !leaf {
-            phys::write(address, entry | ACCESSED);
+            phys::set_bits(address, entry, ACCESSED);
             table = entry & ADDRESS & !C_MASK;
             continue;
         }
         if write && !writable && cr0 & CR0_WP != 0 {
             return Err(fault(1));
         }
-        phys::write(address, entry | ACCESSED | if write { DIRTY } else { 0 });
+        phys::set_bits(
+            address,
+            entry,
+            if write { ACCESSED | DIRTY } else { ACCESSED },
+        );
         let offset = linear & ((1 << shift) - 1);
         let base = entry & ADDRESS & !((1u64 << shift) - 1);
         return Ok(Physical {
