@@ -9,7 +9,6 @@ const ACTIVE: &str = "Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP"
 fn assert_linux(run: &Run, vmpl: &str) {
     run.assert_outcome(Outcome::PoweredOff);
     run.assert_fact("vmpl", vmpl);
-    run.assert_fact("cpus", "1");
     run.assert_fact("ready", "");
     assert!(run.fact("kernel").is_some(), "{}", run.report());
     assert_eq!(
@@ -71,7 +70,16 @@ fn a_guest_that_goes_on_is_ended_in_time() {
 
 #[test]
 fn plain_snp_guest_at_vmpl0() {
-    assert_snp(&Launch::without_svsm().smoke().run(), "0");
+    let run = Launch::without_svsm().smoke().run();
+    assert_snp(&run, "0");
+    run.assert_fact("cpus", "1");
+}
+
+#[test]
+fn plain_snp_guest_with_two_cpus() {
+    let run = Launch::without_svsm().smp(2).smoke().run();
+    assert_snp(&run, "0");
+    run.assert_fact("cpus", "2");
 }
 
 #[test]
