@@ -30,7 +30,7 @@ TEXT = {
     MACHINE_ERROR: "the emulated machine found an error of its own: see its message above",
     SCENARIO_UNUSED: "a point that the scenario names was never reached",
     INVARIANT_VIOLATED: "the guest's memory is in a state that must never be: see the machine's words above",
-    SCENARIO_REFUSED: "the scenario cannot be read, or asks for what cannot be done: see the reason above",
+    SCENARIO_REFUSED: "the scenario or an option cannot be read, or asks for what cannot be done: see the reason above",
     TIMED_OUT: "the guest was still running when the time was up",
     INTERRUPTED: "interrupted",
 }

@@ -15,6 +15,7 @@ use crate::host::{GHCB_VERSIONS, Host, cpuid, levels};
 use crate::mem::heap::Frames;
 use crate::mem::layout::RESERVE;
 use crate::mem::phys;
+use crate::options::{self, Options};
 use crate::processor::intercepts;
 use crate::processor::npt::C_BIT;
 use crate::processor::park::Park;
@@ -130,7 +131,7 @@ pub(crate) fn start() -> ! {
         println!("no image: QEMU needs -fw_cfg name={IMAGE_FILE},file=...");
         exit::end(ExitStatus::ImageRefused)
     };
-    let mut machine = match build(&map) {
+    let mut machine = match build(&map, &options::load()) {
         Some(machine) => machine,
         None => internal("out of memory at set-up"),
     };
@@ -218,7 +219,7 @@ pub(crate) fn sleep(machine: &mut Machine, value: u32) {
     port::write(PM1A_CONTROL, 2, value);
 }
 
-fn build(map: &[E820]) -> Option<Box<Machine>> {
+fn build(map: &[E820], options: &Options) -> Option<Box<Machine>> {
     let mut frames = Frames::new();
     let count = processors::start(&mut frames)?;
     let mut vcpus = Vec::new();
@@ -249,6 +250,10 @@ fn build(map: &[E820]) -> Option<Box<Machine>> {
         fw_cfg: FwCfg::new(map)?,
         apic_ids: processors::apic_ids().collect(),
     };
+    let scenario = scenario::load();
+    if !options.count_instructions.is_empty() && !scenario.is_empty() {
+        options::refuse("count_instructions goes with no scenario: both step through the guest");
+    }
     Some(Box::new(Machine {
         vcpu,
         running: 0,
@@ -256,9 +261,9 @@ fn build(map: &[E820]) -> Option<Box<Machine>> {
         vcpus,
         memory,
         host,
-        stats: Stats::new(),
+        stats: Stats::new(options),
         launch_vmsa: None,
-        scenario: scenario::load(),
+        scenario,
         invariants: Invariants::default(),
     }))
 }

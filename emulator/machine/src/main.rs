@@ -17,6 +17,7 @@ mod arch;
 mod host;
 mod machine;
 mod mem;
+mod options;
 mod processor;
 mod processors;
 mod psp;

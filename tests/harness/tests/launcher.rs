@@ -121,7 +121,7 @@ fn options_reach_the_command() {
         "--scenario",
         "lie.txt",
         "--machine-option",
-        "mem_reserve=64",
+        "count_instructions=0:6",
         "--log",
         "console",
     ]);
@@ -137,7 +137,7 @@ fn options_reach_the_command() {
             "iobase=0x503",
             "path=counters.json",
             "name=opt/rampart/scenario,file=lie.txt",
-            "name=opt/rampart/options,string=mem_reserve=64",
+            "name=opt/rampart/options,string=count_instructions=0:6",
             "logfile=console",
         ],
     );

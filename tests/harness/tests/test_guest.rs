@@ -12,6 +12,46 @@ fn every_core_call_does_what_it_should() {
     assert!(sum.is_some_and(|passed| passed >= 121), "{}", run.report());
 }
 
+/// QUERY_PROTOCOL, counted by single steps: the firmware neither notices nor differs.
+#[test]
+fn the_instructions_of_a_call_can_be_counted() {
+    let run = Launch::test_guest()
+        .option("--machine-option", "count_instructions=0:6")
+        .stats()
+        .run();
+    run.assert_outcome(Outcome::PoweredOff);
+    let sum = run.line(" passed, ").and_then(checks_passed);
+    assert!(sum.is_some_and(|passed| passed >= 121), "{}", run.report());
+    let calls = run
+        .stats
+        .as_ref()
+        .and_then(|stats| stats["svsm_calls"].as_array());
+    let answered = calls
+        .into_iter()
+        .flatten()
+        .find(|call| call["call"] == 6 && call["result"] == 0)
+        .unwrap_or_else(|| panic!("no call was counted{}", run.report()));
+    let (min, max) = (&answered["instructions_min"], &answered["instructions_max"]);
+    let plausible = 100..10_000;
+    assert!(
+        min.as_u64().is_some_and(|count| plausible.contains(&count)),
+        "{answered}"
+    );
+    assert!(
+        max.as_u64().is_some_and(|count| plausible.contains(&count)),
+        "{answered}"
+    );
+}
+
+#[test]
+fn an_unknown_option_of_the_machine_is_refused() {
+    let run = Launch::test_guest()
+        .option("--machine-option", "count=0:6")
+        .run();
+    run.assert_outcome(Outcome::ScenarioRefused)
+        .assert_line("option refused: count=0:6");
+}
+
 /// How many checks passed, when none failed.
 fn checks_passed(line: &str) -> Option<u32> {
     let rest = line.strip_prefix("test-guest: ")?;

@@ -16,6 +16,7 @@ use crate::mem::phys;
 use crate::processor::vcpu::Waiting;
 use crate::processor::vmsa;
 use crate::report::console::println;
+use crate::report::instructions;
 use crate::scenario;
 
 const AP_CREATE_ON_INIT: u16 = 0;
@@ -123,6 +124,7 @@ fn leave(machine: &mut Machine, code: ExitCode) {
     let Some(spa) = machine.vcpu.current().entered.take() else {
         return;
     };
+    instructions::end(machine);
     vmsa::store(&mut machine.vcpu, spa, code.0);
     model::leave(machine.memory.rmp(), Spa(spa));
 }
@@ -131,9 +133,13 @@ fn leave(machine: &mut Machine, code: ExitCode) {
 /// asked for again; on failure it goes on at once.
 pub(crate) fn run(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     let from = machine.vcpu.level;
+    let call = instructions::asked(machine, level);
     leave(machine, ExitCode::VMGEXIT);
     match enter(machine, level) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            instructions::begin(machine, call);
+            Ok(())
+        }
         Err(reason) => {
             // The caller's own VMSA ran until now, so it can be entered again.
             if enter(machine, from).is_err() {

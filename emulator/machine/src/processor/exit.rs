@@ -15,13 +15,14 @@ use super::{intercepts, msr};
 use crate::arch::exceptions;
 use crate::host::vmgexit::{self, Ended, Next};
 use crate::machine::Machine;
+use crate::report::instructions;
 use crate::scenario;
 
 /// #VC error code for an access to a page that is not validated.
 const VC_NOT_VALIDATED: u64 = 0x404;
-/// Intercepted only while a scenario steps through the guest.
-const EXIT_DB: u64 = 0x41;
-const EXIT_UD: u64 = 0x46;
+/// Intercepted only while the guest is stepped through.
+pub(crate) const EXIT_DB: u64 = 0x41;
+pub(crate) const EXIT_UD: u64 = 0x46;
 const EXIT_WRITE_CR0: u64 = 0x10;
 /// VMEXIT_INVALID as QEMU reports it: the upper half is missing.
 const EXIT_INVALID: u64 = 0xffff_ffff;
@@ -52,6 +53,9 @@ pub(crate) enum Stuck {
 
 /// Serves the exit that `code` names.
 pub(crate) fn serve(machine: &mut Machine, code: u64) -> Next {
+    if instructions::stepped(machine, code) {
+        return Next::Resume;
+    }
     let vcpu = &mut machine.vcpu;
     machine.stats.exit(vcpu.level, vcpu.vmcb.rip(), code);
     vcpu.vmcb.set(control::EVENT_INJ, 0u64);

@@ -23,7 +23,7 @@ pub(crate) enum ExitStatus {
     Reset = 0x15,
     /// What must hold at every end does not: see `invariants`.
     InvariantViolated = 0x16,
-    /// The scenario cannot be read, or asks for what cannot be done.
+    /// The scenario or an option cannot be read, or asks for what cannot be done.
     ScenarioRefused = 0x17,
 }
 

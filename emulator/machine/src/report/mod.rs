@@ -3,5 +3,6 @@
 pub(crate) mod console;
 pub(crate) mod exit;
 pub(crate) mod explain;
+pub(crate) mod instructions;
 pub(crate) mod invariants;
 pub(crate) mod stats;

@@ -6,7 +6,9 @@ use core::fmt::{self, Write};
 use protocols::addr::PageSize;
 use protocols::ghcb::ExitCode;
 
+use super::instructions::Instructions;
 use crate::arch::port;
+use crate::options::Options;
 
 /// QEMU's isa-debugcon device that takes the statistics file.
 const STATS_PORT: u16 = 0x503;
@@ -61,6 +63,8 @@ pub(crate) struct Stats {
     plain: bool,
     /// Whether a level below VMPL0 has run.
     lower_level_ran: bool,
+    /// Where the option asks for it.
+    pub(crate) instructions: Option<Instructions>,
 }
 
 fn index(size: PageSize) -> usize {
@@ -71,7 +75,7 @@ fn index(size: PageSize) -> usize {
 }
 
 impl Stats {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
             phase: Phase::Launch,
             phases: BTreeMap::new(),
@@ -79,6 +83,7 @@ impl Stats {
             unmeasured_pages: 0,
             plain: false,
             lower_level_ran: false,
+            instructions: Instructions::new(&options.count_instructions),
         }
     }
 
@@ -161,7 +166,12 @@ impl Stats {
             write!(out, "{comma}\n  \"{}\": ", phase.name())?;
             counters.write_json(out)?;
         }
-        writeln!(out, "\n }}\n}}")
+        write!(out, "\n }}")?;
+        if let Some(instructions) = &self.instructions {
+            write!(out, ",\n \"svsm_calls\": ")?;
+            instructions.write_json(out)?;
+        }
+        writeln!(out, "\n}}")
     }
 }
 

@@ -1,0 +1,51 @@
+//! What the person who runs the machine asks of it, besides a guest: `KEY=VALUE`
+//! lines in a file of QEMU's.
+
+use alloc::vec::Vec;
+
+use crate::host::fw_cfg;
+use crate::report::console::println;
+use crate::report::exit::{self, ExitStatus};
+
+const OPTIONS_FILE: &str = "opt/rampart/options";
+
+/// The options; each is off unless it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// `count_instructions=0:1,0:6`: of which SVSM calls (protocol and call) the
+    /// instructions are counted; see [`crate::report::instructions`].
+    pub(crate) count_instructions: Vec<(u32, u32)>,
+}
+
+/// The options that QEMU was given. Ends the machine if one of them is unknown:
+/// ignored, it would seem to have worked.
+pub(crate) fn load() -> Options {
+    let bytes = fw_cfg::read_file(OPTIONS_FILE).unwrap_or_default();
+    let Ok(text) = core::str::from_utf8(&bytes) else {
+        refuse("the file is not UTF-8 text");
+    };
+    let mut options = Options::default();
+    for line in text.lines() {
+        let known = match line.split_once('=') {
+            Some(("count_instructions", list)) => list.split(',').map(call).collect(),
+            _ => None,
+        };
+        match known {
+            Some(calls) => options.count_instructions = calls,
+            None => refuse(line),
+        }
+    }
+    options
+}
+
+/// `PROTOCOL:CALL`.
+fn call(text: &str) -> Option<(u32, u32)> {
+    let (protocol, call) = text.split_once(':')?;
+    Some((protocol.parse().ok()?, call.parse().ok()?))
+}
+
+/// Ends the machine: this option makes no sense.
+pub(crate) fn refuse(reason: &str) -> ! {
+    println!("option refused: {reason}");
+    exit::end(ExitStatus::ScenarioRefused)
+}
