@@ -27,6 +27,7 @@ cc gcc libc6-dev
 python3 python3
 flock util-linux
 shellcheck shellcheck
+tpm2 tpm2-tools
 END
     qemu_is_new_enough || echo "qemu-system-x86_64 qemu-system-x86"
 }
