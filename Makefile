@@ -2,10 +2,11 @@
 # script behind it: make run ARGS="--mem 4G --no-svsm", make smoke ARGS="--plain".
 ARGS ?=
 
-.PHONY: help setup build image images machine run smoke test lint doc bench soak clean
+.PHONY: help setup build image images machine run smoke test lint doc soak clean
+.PHONY: bench bench-check bench-baseline bench-picture
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 setup: ## get the tools, the Rust target and the guest's parts
 	@scripts/setup
@@ -36,8 +37,17 @@ lint: ## formatting, clippy, shellcheck and documentation
 doc: setup ## the crates' documentation, in target/doc
 	@cargo doc --locked --no-deps
 
-bench: build ## boot times against plain QEMU, and the counters
+bench: build ## the project's figures: counts, and times against plain QEMU
 	@scripts/bench $(ARGS)
+
+bench-check: build ## the figures that no machine changes, against docs/figures.json
+	@scripts/bench --check $(ARGS)
+
+bench-baseline: build ## the figures as they are now: to docs/figures.json and the README
+	@scripts/bench --baseline $(ARGS)
+
+bench-picture: build ## docs/boot.svg: a boot by phase, with its exits by reason
+	@scripts/bench --picture $(ARGS)
 
 soak: build ## boot over and over until one fails
 	@scripts/soak $(ARGS)

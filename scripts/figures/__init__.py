@@ -1,0 +1,1 @@
+"""The project's figures: measured, compared with a baseline, shown."""

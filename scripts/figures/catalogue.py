@@ -1,0 +1,78 @@
+"""Which figures there are, what each should reach, and which of them a test may compare.
+
+Less is better in every one of them.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One figure."""
+
+    key: str
+    title: str
+    # Where it should be: as words, and the number that says whether it is there.
+    goal: str = ""
+    limit: float | None = None
+    # Whether it is the same on every machine, so that a test may compare it.
+    checked: bool = True
+
+
+PHASES = {
+    "launch": "launch",
+    "stage2": "stage2",
+    "kernel": "kernel",
+    "guest_firmware": "guest firmware",
+    "os": "OS",
+}
+# What the firmware alone decides: it ends with the guest firmware's first instruction.
+FIRMWARE_PHASES = ("launch", "stage2", "kernel")
+
+COUNTERS = {
+    "vmgexits": "VMGEXITs",
+    "pvalidate_4k": "PVALIDATEs of 4 KiB",
+    "pvalidate_2m": "PVALIDATEs of 2 MiB",
+    "rmpadjust_4k": "RMPADJUSTs of 4 KiB",
+    "rmpadjust_2m": "RMPADJUSTs of 2 MiB",
+    "page_state_4k": "page-state changes of 4 KiB",
+    "page_state_2m": "page-state changes of 2 MiB",
+}
+
+PARTS = ("stage2", "kernel", "monitor", "protocols")
+
+GENERAL = (
+    Figure("launch_pages", "launch pages", "560, with the vTPM", 560),
+    Figure("launch_pages_unmeasured", "of these not measured"),
+    Figure("to_guest.vmgexits", "VMGEXITs from launch to the guest firmware's first instruction", "under 100", 99),
+    Figure("to_guest.pvalidates", "PVALIDATEs from launch to the guest firmware's first instruction"),
+    Figure("instructions.null_call", "instructions at VMPL0 for a null call (QUERY_PROTOCOL)", "under 500", 499),
+    Figure("instructions.no_request", "instructions at VMPL0 for an entry without a request"),
+    Figure("instructions.pvalidate_2m", "instructions at VMPL0 for PVALIDATE of one page of 2 MiB"),
+    Figure("instructions.pvalidate_512_4k",
+           "instructions at VMPL0 for PVALIDATE of 512 pages of 4 KiB (two lists: 510 and 2)"),
+    Figure("instructions.create_vcpu", "instructions at VMPL0 for CREATE_VCPU"),
+    Figure("memory_kib", "memory kept by the firmware, in KiB (1 vCPU, 2 GiB)", "8 MiB and the page map (10,240)", 10240),
+    Figure("lines", "trusted lines of code", "9,760: a fifth of the leading SVSM's", 9760),
+    *(Figure(f"lines.{part}", f"of these in {part}") for part in PARTS),
+)
+# Of the machine that it was measured on: never compared by a test.
+RATIO = Figure("ratio.rampart", "Linux to a shell, against plain QEMU in the same run", "3 times", 3.0, checked=False)
+SNP_RATIO = Figure("ratio.plain_snp", "the same of a plain SNP guest, without an SVSM", checked=False)
+
+
+def phase_key(counter, phase):
+    """The key of a counter in a phase."""
+    return f"{counter}.{phase}"
+
+
+def by_phase():
+    """A figure for each counter in each phase."""
+    for counter, words in COUNTERS.items():
+        for phase, name in PHASES.items():
+            yield Figure(phase_key(counter, phase), f"{words} in the phase {name}", checked=phase in FIRMWARE_PHASES)
+
+
+def every():
+    """All figures."""
+    return (*GENERAL, RATIO, SNP_RATIO, *by_phase())

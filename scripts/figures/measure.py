@@ -1,0 +1,160 @@
+"""Gets the figures: boots on the emulated machine, and the source."""
+
+import json
+import pathlib
+import re
+import subprocess
+import time
+
+from launcher import facts, outcome
+
+from . import catalogue, lines
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LAUNCH = ROOT / "scripts/launch"
+TEST_GUEST = ROOT / "target/images/test-guest.igvm"
+
+# The calls whose instructions are counted: PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL.
+PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL = 1, 2, 6
+COUNTED = ",".join(f"0:{call}" for call in (PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL))
+
+KINDS = {
+    "plain QEMU": ["--plain"],
+    "plain SNP guest": ["--host", "emulated", "--no-svsm"],
+    "Rampart": ["--host", "emulated"],
+}
+
+
+class Failed(Exception):
+    """A figure cannot be had; the text says why."""
+
+
+class Boot:
+    """A finished boot: seconds to "ready" (or None) and to the end, the console, the counters."""
+
+    def __init__(self, arguments, stats=None):
+        command = [LAUNCH, *arguments, "--timeout", "900"]
+        if stats:
+            command += ["--stats", stats]
+        begin = time.monotonic()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, errors="replace")
+        self.ready, self.console = None, []
+        for line in process.stdout:
+            self.console.append(facts.clean(line))
+            if self.ready is None and facts.guest_facts([line]) == ["ready"]:
+                self.ready = time.monotonic() - begin
+        messages = process.stderr.read()
+        self.end = time.monotonic() - begin
+        if process.wait() != outcome.POWERED_OFF:
+            raise Failed("\n".join(self.console[-30:]) + f"\n{messages}\na boot failed; see above")
+        self.stats = json.loads(stats.read_text()) if stats else None
+
+
+def linux(arguments, stats=None):
+    """A boot of Linux that ends by itself."""
+    boot = Boot([*arguments, "--append", "rampart.mode=smoke"], stats)
+    if boot.ready is None:
+        raise Failed("\n".join(boot.console[-30:]) + "\nthe guest was never ready; see above")
+    return boot
+
+
+def times(rounds, vcpus, extra):
+    """{vCPUs: {kind: [seconds to ready, seconds to the end]}}, the best of the rounds.
+
+    The best, because what else this machine does only adds; and round by round,
+    not kind by kind, so that it adds to all of them.
+    """
+    found = {}
+    for number in range(rounds):
+        for smp in vcpus:
+            for kind, arguments in KINDS.items():
+                yield f"round {number + 1} of {rounds}: {kind}, vCPUs: {smp}", None
+                boot = linux([*arguments, "--smp", str(smp), *extra])
+                now = [boot.ready, boot.end]
+                of_kind = found.setdefault(smp, {})
+                of_kind[kind] = list(map(min, of_kind.get(kind, now), now))
+    yield None, found
+
+
+def ratios(found):
+    """The figures of the times with one vCPU."""
+    if 1 not in found:
+        return {}
+    base = found[1]["plain QEMU"][0]
+    return {
+        catalogue.RATIO.key: round(found[1]["Rampart"][0] / base, 2),
+        catalogue.SNP_RATIO.key: round(found[1]["plain SNP guest"][0] / base, 2),
+    }
+
+
+def memory_kib(console):
+    """What the kernel says that it keeps."""
+    for line in console:
+        if match := re.search(r"firmware range \[0x([0-9a-f]+), 0x([0-9a-f]+)\)", line):
+            return (int(match[2], 16) - int(match[1], 16)) // 1024
+    raise Failed("the kernel's line with the firmware range is not in the console")
+
+
+def of_boot(stats):
+    """The figures that a boot's counters hold."""
+    pages = stats["launch_pages"]
+    out = {"launch_pages": pages["measured"] + pages["unmeasured"], "launch_pages_unmeasured": pages["unmeasured"]}
+    nothing = {"vmgexits": 0} | {name: {"4k": 0, "2m": 0} for name in ("pvalidate", "rmpadjust", "page_state_entries")}
+    for phase in catalogue.PHASES:
+        found = stats["phases"].get(phase, nothing)
+        values = {"vmgexits": found["vmgexits"]}
+        for counter, name in (("pvalidate", "pvalidate"), ("rmpadjust", "rmpadjust"),
+                              ("page_state", "page_state_entries")):
+            for size in ("4k", "2m"):
+                values[f"{counter}_{size}"] = found[name][size]
+        out |= {catalogue.phase_key(counter, phase): value for counter, value in values.items()}
+
+    def to_guest(*counters):
+        return sum(out[catalogue.phase_key(c, phase)] for c in counters for phase in catalogue.FIRMWARE_PHASES)
+
+    out["to_guest.vmgexits"] = to_guest("vmgexits")
+    out["to_guest.pvalidates"] = to_guest("pvalidate_4k", "pvalidate_2m")
+    return out
+
+
+def of_calls(calls):
+    """The figures that the counted calls hold."""
+
+    def most(call, result=0, small=0, large=0):
+        """The most that a call cost which had this result and named these pages to validate."""
+        found = [
+            one["instructions_max"] for one in calls
+            if (one["protocol"], one["call"], one["result"]) == (0, call, result)
+            and one["validate"] == {"4k": small, "2m": large} and one["rescind"] == {"4k": 0, "2m": 0}
+        ]  # fmt: skip
+        if not found:
+            raise Failed(f"the test guest made no call 0:{call} with result {result} for {small} + {large} pages")
+        return max(found)
+
+    return {
+        "instructions.null_call": most(QUERY_PROTOCOL),
+        # The result is still the request: nothing was pending.
+        "instructions.no_request": most(QUERY_PROTOCOL, result=QUERY_PROTOCOL),
+        "instructions.pvalidate_2m": most(PVALIDATE, large=1),
+        "instructions.pvalidate_512_4k": most(PVALIDATE, small=510) + most(PVALIDATE, small=2),
+        "instructions.create_vcpu": most(CREATE_VCPU),
+    }
+
+
+def of_source():
+    """Trusted lines of code."""
+    out = {f"lines.{part}": lines.count(ROOT / part / "src") for part in catalogue.PARTS}
+    return out | {"lines": sum(out.values())}
+
+
+def counts(folder):
+    """(figures, counters): everything that does not depend on time.
+
+    Two boots: Linux with its counters, and the test guest with VMPL0 in single steps.
+    """
+    boot = linux(KINDS["Rampart"], folder / "boot.json")
+    steps = Boot(["--host", "emulated", "--image", TEST_GUEST, "--kernel", "none",
+                  "--machine-option", f"count_instructions={COUNTED}"], folder / "calls.json")
+    figures = of_boot(boot.stats) | of_calls(steps.stats["svsm_calls"]) | of_source()
+    return figures | {"memory_kib": memory_kib(boot.console)}, boot.stats
