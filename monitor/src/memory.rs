@@ -8,10 +8,9 @@ use protocols::snp::Vmsa;
 
 use crate::ranges::{MapError, RangeList};
 
-/// The legacy video and ROM area. The guest firmware validates it with the rest
-/// of low memory; what lies there may be a ROM, so it is never cleared (the one
-/// exception of threat 3).
-pub const LEGACY_WINDOW: GpaRange = match GpaRange::new(Gpa::new(0xa_0000), 0x6_0000) {
+/// The legacy video and ROM area, which the guest firmware validates with the
+/// rest of low memory.
+pub(crate) const LEGACY_WINDOW: GpaRange = match GpaRange::new(Gpa::new(0xa_0000), 0x6_0000) {
     Some(range) => range,
     None => unreachable!(),
 };

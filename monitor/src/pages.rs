@@ -5,7 +5,6 @@ use protocols::ghcb::RampartReason;
 use protocols::snp::{Rights, RmpResult, Vmpl};
 
 use crate::fatal::Fatal;
-use crate::memory::LEGACY_WINDOW;
 use crate::page_map::MapRefusal;
 use crate::platform::{GuestMemory, PvalidateOutcome, Rmp, RmpadjustFail};
 
@@ -32,24 +31,12 @@ pub(crate) fn lower_levels() -> impl Iterator<Item = Vmpl> {
 }
 
 /// Touches a page that was just validated, then zeroes it, so that nothing of
-/// its earlier owner reaches the guest (threats 3 and 11).
+/// its earlier owner reaches the guest (threats 3, 11 and 53).
 ///
-/// The legacy video and ROM area is left alone and not even read: there may be
-/// no memory behind it.
+/// There is no exception, not for the legacy window either: the host could put
+/// any of the firmware's own pages there. PVALIDATE has succeeded, so a page is
+/// behind the address.
 pub(crate) fn scrub<P: GuestMemory + ?Sized>(
-    platform: &mut P,
-    policy: PagePolicy,
-    page: GpaPage,
-) -> Result<(), Fatal> {
-    if !page.range().overlaps(LEGACY_WINDOW) {
-        return scrub_whole(platform, policy, page);
-    }
-    page.split()
-        .filter(|small| !small.range().overlaps(LEGACY_WINDOW))
-        .try_for_each(|small| scrub_whole(platform, policy, small))
-}
-
-fn scrub_whole<P: GuestMemory + ?Sized>(
     platform: &mut P,
     policy: PagePolicy,
     page: GpaPage,

@@ -88,7 +88,7 @@ fn address() -> impl Strategy<Value = u64> {
         1 => Just(World::FIRMWARE - PAGE_4K),
         1 => Just(World::RAM),
         1 => Just(World::WINDOW),
-        1 => page(0x9_f000, 3),
+        3 => page(0x9_f000, 3),
         1 => any::<u64>(),
         1 => (page(World::SMALL, 12), 0u64..PAGE_4K).prop_map(|(page, offset)| page + offset),
         1 => page(World::SMALL, 12).prop_map(|page| page | 1 << 51),
@@ -132,7 +132,7 @@ fn hostile_step() -> impl Strategy<Value = Step> {
         1 => (address(), 0u64..16).prop_map(|(a, n)| Step::Replace(a, n)),
         2 => (address(), 0u64..16, 0u64..16).prop_map(|(a, n, f)| Step::Double(a, n, f)),
         1 => (address(), address()).prop_map(|(a, b)| Step::Swap(a, b)),
-        1 => address().prop_map(Step::Steal),
+        3 => address().prop_map(Step::Steal),
         1 => address().prop_map(Step::Take),
     ]
 }

@@ -184,12 +184,12 @@ fn rom() -> Outcome {
     result("result", validate(page), SvsmResult::CORE_NO_CHANGE)
 }
 
-/// OVMF validates it with the rest of low memory. What lies there may be no RAM, so it is neither
-/// read nor taken back.
+/// OVMF validates it with the rest of low memory. It is memory like any other then: zero.
 fn legacy() -> Outcome {
     let page = page_at(0xa_0000, PageSize::Size4K);
     make_private(page)?;
-    succeeds("result", validate(page))
+    succeeds("result", validate(page))?;
+    holds_only("content", page, 0)
 }
 
 /// Both actions, by either way to VMPL0.
