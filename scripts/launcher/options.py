@@ -16,6 +16,9 @@ GUEST = ROOT / ".cache/guest"
 COMMAND_LINE = "console=ttyS0,115200 quiet panic=-1"
 
 MIB = 1 << 20
+# Rampart's own memory lies at 384 MiB; the emulated machine shows 43 bits of physical address.
+SMALLEST = 512 * MIB
+LARGEST = 4 << 40
 UNITS = {"M": MIB, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -25,8 +28,10 @@ def memory_size(text):
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 512M or 2G")
     size = int(match[1]) * UNITS[match[2]]
-    if size < 256 * MIB:
-        raise argparse.ArgumentTypeError(f"{text} is too little: a guest needs 256M at least")
+    if size < SMALLEST:
+        raise argparse.ArgumentTypeError(f"{text} is too little: a guest needs 512M at least")
+    if size > LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is more than the guest's 43 bits of physical address can hold: 4T at most")
     return size
 
 
