@@ -1,8 +1,10 @@
-//! docs/threat-model.md names the tests that there are, and only those.
+//! What documents claim, compared with the tree: docs/threat-model.md names the
+//! tests that there are, docs/tcb.md the crates that VMPL0 is made of.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -87,4 +89,57 @@ fn the_threat_model_names_the_unit_tests_that_there_are() {
 #[test]
 fn the_threat_model_names_the_scenarios_that_there_are() {
     assert_eq!(documented("scenarios"), with_scenarios());
+}
+
+/// Crates that stage2 and the kernel are built from, but for the project's own.
+fn trusted_crates() -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--prefix",
+            "none",
+            "--edges",
+            "normal",
+        ])
+        .args([
+            "--target",
+            "x86_64-unknown-none",
+            "-p",
+            "kernel",
+            "-p",
+            "stage2",
+        ])
+        .output()
+        .expect("cargo tree");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|line| !line.is_empty() && !line.contains('/'))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_list_of_trusted_code_names_every_crate_and_no_other() {
+    let text = fs::read_to_string(root().join("docs/tcb.md")).expect("the document");
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| {
+            cell.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(listed, trusted_crates());
 }
