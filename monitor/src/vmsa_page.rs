@@ -30,7 +30,9 @@ pub(crate) fn revoke<P: Platform + ?Sized>(
     }
 }
 
-/// Sets the VMSA bit of a page that was revoked and checked.
+/// Sets the VMSA bit of a page that was revoked and checked. The guest may read it: OVMF
+/// takes VMPL and SEV_FEATURES from there when it asks the host to run the VMSA, and
+/// it learns nothing but its own registers.
 ///
 /// # Errors
 /// As [`revoke`].
@@ -39,8 +41,12 @@ pub(crate) fn set<P: Platform + ?Sized>(
     policy: PagePolicy,
     page: GpaPage,
 ) -> Result<(), CallError> {
-    platform
-        .rmpadjust(page, Vmpl::VMPL1, Rights::empty(), true)
+    policy
+        .levels()
+        .try_for_each(|level| {
+            // The bit comes with the last: it is a VMSA from then on, and nothing is left to do.
+            platform.rmpadjust(page, level, Rights::READ, level == policy.guest)
+        })
         .map_err(|fail| give_back_after(platform, policy, page, fail))
 }
 

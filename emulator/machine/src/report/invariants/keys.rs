@@ -34,7 +34,7 @@ impl Invariants {
         let readable: Vec<_> = memory
             .rmp()
             .assigned()
-            .filter(|(_, entry)| lower_rights(entry))
+            .filter(|(_, entry)| !lower_rights(entry).is_empty())
             .map(|(spa, entry)| (spa, entry.size()))
             .collect();
         for (Spa(start), size) in readable {

@@ -11,7 +11,7 @@ use core::fmt;
 use core::mem::offset_of;
 
 use protocols::boot::layout::GUEST_SECRETS_PAGE;
-use protocols::snp::{SecretsPage, Vmpl};
+use protocols::snp::{Rights, SecretsPage, Vmpl};
 use snp_model::entry::RmpEntry;
 use snp_model::types::Spa;
 
@@ -91,18 +91,23 @@ impl Invariants {
         let wrong: Vec<_> = memory
             .rmp()
             .assigned()
-            .filter(|(_, entry)| lower_rights(entry))
             .filter_map(|(_, entry)| {
                 let (start, end) = gpa_range(&entry);
                 let owned = self.own.iter().any(|own| start < own.1 && own.0 < end);
-                (owned || entry.is_vmsa()).then_some((start, entry.is_vmsa()))
+                let most = match (owned, entry.is_vmsa()) {
+                    (true, _) => Rights::empty(),
+                    // A guest may read the VMSAs that it has made, and OVMF does.
+                    (false, true) => Rights::READ,
+                    (false, false) => Rights::all(),
+                };
+                (!most.contains(lower_rights(&entry))).then_some((start, entry.is_vmsa()))
             })
             .take(MAX_PRINTED)
             .collect();
         for (gpa, vmsa) in wrong {
             let kind = if vmsa { "VMSA" } else { "firmware's own page" };
             self.violated(format_args!(
-                "a level below VMPL0 has rights to the {kind} at {gpa:#x}"
+                "a level below VMPL0 has a right to the {kind} at {gpa:#x}"
             ));
         }
     }
@@ -146,10 +151,10 @@ pub(crate) fn is_validated_for(memory: &mut Memory, spa: u64, gpa: u64) -> bool 
     entry.asid() == Some(asid) && entry.is_validated() && entry.gpa_of(Spa(spa)).get() == gpa
 }
 
-fn lower_rights(entry: &RmpEntry) -> bool {
+fn lower_rights(entry: &RmpEntry) -> Rights {
     [Vmpl::VMPL1, Vmpl::VMPL2, Vmpl::VMPL3]
         .iter()
-        .any(|&vmpl| !entry.rights(vmpl).is_empty())
+        .fold(Rights::empty(), |rights, &vmpl| rights | entry.rights(vmpl))
 }
 
 fn gpa_range(entry: &RmpEntry) -> (u64, u64) {
