@@ -2,7 +2,8 @@
 
 use protocols::ghcb::RampartReason;
 use protocols::snp::{
-    AddressWidths, CpuidPage, CpuidRegisters, EncryptionFeatures, MemoryEncryption,
+    AddressWidths, CpuidPage, CpuidRegisters, EncryptionFeatures, LEAF_ADDRESS_WIDTHS,
+    MemoryEncryption,
 };
 
 use crate::fatal::Fatal;
@@ -19,6 +20,8 @@ pub struct CpuidTable {
 const LEAF_FEATURES: u32 = 1;
 /// Leaf of the extended topology: EDX is the x2APIC ID.
 const LEAF_TOPOLOGY: u32 = 0xb;
+/// EBX of the leaf of the address widths.
+const INVLPGB: u32 = 1 << 3;
 /// XCR0 of code that has enabled nothing but x87 and SSE.
 const XCR0: u64 = 3;
 
@@ -80,6 +83,12 @@ impl CpuidTable {
             Some(topology) if topology.ebx != 0 => topology.edx,
             _ => self.cpuid(LEAF_FEATURES, 0).ebx >> 24,
         }
+    }
+
+    /// Whether INVLPGB and TLBSYNC may be used: EBX bit 3 of leaf 0x80000008.
+    #[must_use]
+    pub fn has_invlpgb(&self) -> bool {
+        self.cpuid(LEAF_ADDRESS_WIDTHS, 0).ebx & INVLPGB != 0
     }
 
     /// The page, for the guest's copy.

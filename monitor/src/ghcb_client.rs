@@ -43,7 +43,7 @@ pub(crate) fn exchange<H: Host + ?Sized>(
 }
 
 /// A field of the answer that has to be there.
-fn answered(ghcb: &Ghcb, field: GhcbField) -> Result<u64, Fatal> {
+pub(crate) fn answered(ghcb: &Ghcb, field: GhcbField) -> Result<u64, Fatal> {
     ghcb.get(field).ok_or(Fatal::with_detail(
         RampartReason::BadGhcbAnswer,
         u64::from(field.0),

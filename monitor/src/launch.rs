@@ -4,16 +4,16 @@
 use protocols::addr::{Gpa, GpaPage, GpaRange, PageSize};
 use protocols::boot::params::VpCount;
 use protocols::ghcb::{Ghcb, PscOperation, RampartReason};
-use protocols::snp::{Rights, SecretsPage, SevFeatures, Vmsa};
+use protocols::snp::{SecretsPage, SevFeatures, Vmsa};
 use zerocopy::IntoBytes;
 
 use crate::accept::{accept_range, grant_range};
+use crate::ap::seal_vmsa;
 use crate::cpuid::CpuidTable;
 use crate::fatal::Fatal;
 use crate::ghcb_client;
 use crate::guest::Guest;
 use crate::guest_image::{GuestImage, Parameters, TAIL};
-use crate::pages::{adjust_failed, lower_levels};
 use crate::platform::{GuestMemory, MapStorage, Platform};
 use crate::psc;
 use crate::ranges::MapError;
@@ -186,11 +186,7 @@ fn start_vcpu<P: Platform + ?Sized, S: MapStorage>(
     let level = guest.policy.guest;
     platform.zero(page)?;
     platform.write(page.gpa(), Vmsa::reset_vector(level, features).as_bytes())?;
-    for lower in lower_levels() {
-        platform
-            .rmpadjust(page, lower, Rights::empty(), true)
-            .map_err(|fail| adjust_failed(page, fail))?;
-    }
+    seal_vmsa(platform, page)?;
     let vcpu = Vcpu {
         vmsa: page.gpa(),
         calling_area: image.calling_area,

@@ -30,6 +30,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod accept;
+pub mod ap;
+pub mod apic_ids;
 pub mod cpuid;
 pub mod error;
 pub mod fatal;

@@ -34,7 +34,8 @@ pub struct Vcpu {
 pub enum RegisterError {
     /// The virtual machine has no vCPU with this APIC ID (threat 47).
     UnknownApicId,
-    /// The VMSA or the calling area is registered already (threat 40).
+    /// The VMSA is registered already, or the calling area is, and not for another VMSA of the
+    /// same vCPU (threat 40).
     InUse,
     /// The guest has more VMSAs than it can have a use for.
     Full,
@@ -59,7 +60,7 @@ pub struct Registry {
     cpus: Vec<Cpu>,
     /// Sorted by VMSA.
     vcpus: Vec<Vcpu>,
-    /// Sorted. One for each element of `vcpus`.
+    /// Sorted. One for each element of `vcpus`, so a page may be in here more than once.
     areas: Vec<Gpa>,
 }
 
@@ -111,7 +112,7 @@ impl Registry {
         if self.cpu(vcpu.apic_id).is_none() {
             return Err(RegisterError::UnknownApicId);
         }
-        if self.is_live(vcpu.vmsa) || self.is_live(vcpu.calling_area) {
+        if self.is_live(vcpu.vmsa) || !self.may_be_area(vcpu.calling_area, vcpu.apic_id) {
             return Err(RegisterError::InUse);
         }
         // Both lists were reserved for this many, so `insert` never allocates.
@@ -121,6 +122,21 @@ impl Registry {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether `page` may be the calling area of a new VMSA of this vCPU: it is not live, or is
+    /// the calling area of older ones of the same vCPU and of no other. Linux starts a processor
+    /// again with a VMSA beside the old one, which it deletes afterwards, and gives it the area
+    /// that the processor has always had.
+    #[must_use]
+    pub fn may_be_area(&self, page: Gpa, apic_id: u32) -> bool {
+        self.position(page).is_none()
+            && (self.areas.binary_search(&page).is_err()
+                || self
+                    .vcpus
+                    .iter()
+                    .filter(|vcpu| vcpu.calling_area == page)
+                    .all(|vcpu| vcpu.apic_id == apic_id))
     }
 
     /// Forgets a VMSA and its calling area. Returns what was registered.
@@ -174,6 +190,20 @@ impl Registry {
     #[must_use]
     pub fn current(&self, apic_id: u32) -> Option<Vcpu> {
         self.cpu(apic_id)?.current
+    }
+
+    /// How many vCPUs there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Whether a vCPU other than this one has a VMSA to run.
+    #[must_use]
+    pub fn others_run(&self, apic_id: u32) -> bool {
+        self.cpus
+            .iter()
+            .any(|cpu| cpu.apic_id != apic_id && cpu.current.is_some())
     }
 
     /// The VMSA that started the guest.

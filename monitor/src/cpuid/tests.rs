@@ -1,4 +1,4 @@
-use protocols::snp::{CpuidEntry, LEAF_ADDRESS_WIDTHS, LEAF_MEMORY_ENCRYPTION};
+use protocols::snp::{CpuidEntry, LEAF_MEMORY_ENCRYPTION};
 
 use super::*;
 use crate::testing::{cpuid_page, registers};
@@ -23,6 +23,20 @@ fn the_page_says_what_the_firmware_needs() {
     assert_eq!(table.cpuid(0, 0), registers(0xb, 1, 2, 3));
     let coherent = CpuidTable::new(with_encryption(0x3a, 51 | 1 << 31)).unwrap();
     assert!(!coherent.needs_eviction());
+}
+
+#[test]
+fn threat_9_invlpgb_is_there_only_if_the_page_says_so() {
+    assert!(!CpuidTable::new(cpuid_page()).unwrap().has_invlpgb());
+    let mut page = cpuid_page();
+    let widths = page.address_widths().unwrap().0;
+    let with = registers(widths.eax, widths.ebx | 1 << 3, widths.ecx, widths.edx);
+    for entry in &mut page.functions {
+        if entry.eax_in == LEAF_ADDRESS_WIDTHS {
+            *entry = CpuidEntry::new(LEAF_ADDRESS_WIDTHS, 0, with);
+        }
+    }
+    assert!(CpuidTable::new(page).unwrap().has_invlpgb());
 }
 
 #[test]

@@ -30,11 +30,27 @@ impl<S: MapStorage> Guest<S> {
     /// # Errors
     /// INVALID_PARAMETER when misaligned, otherwise INVALID_ADDRESS.
     pub fn check_page(&self, gpa: u64) -> Result<GpaPage, ResultCode> {
+        self.check_whole_page(gpa, |page| !self.vcpus.is_live(page))
+    }
+
+    /// A page for the calling area of a new VMSA of this vCPU: as
+    /// [`check_page`](Self::check_page), but it may be that of an older one.
+    ///
+    /// # Errors
+    /// As `check_page`.
+    pub fn check_area(&self, gpa: u64, apic_id: u32) -> Result<GpaPage, ResultCode> {
+        self.check_whole_page(gpa, |page| self.vcpus.may_be_area(page, apic_id))
+    }
+
+    fn check_whole_page(
+        &self,
+        gpa: u64,
+        is_free: impl Fn(Gpa) -> bool,
+    ) -> Result<GpaPage, ResultCode> {
         let page = page_at(Gpa::new(gpa), PageSize::Size4K)?;
         let range = page.range();
-        let usable = self.memory.is_guest(range)
-            && self.pages.is_valid(range)
-            && !self.vcpus.is_live(page.gpa());
+        let usable =
+            self.memory.is_guest(range) && self.pages.is_valid(range) && is_free(page.gpa());
         if usable {
             Ok(page)
         } else {

@@ -5,4 +5,6 @@ pub mod core_protocol;
 pub mod request;
 
 #[cfg(test)]
+mod several_vcpus;
+#[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ use crate::vmsa_page;
 /// exactly the guest's level, can be entered, and is not 2 MiB-aligned (a
 /// processor erratum makes such a page fault spuriously, threat 41).
 ///
+/// The calling area may be that of an older VMSA of the same vCPU, but not the caller's own.
+///
 /// The guest's rights to the page are taken away before it is read, so that what
 /// was checked is what will run (threat 37). On any failure the page is ordinary
 /// guest memory again.
@@ -26,7 +28,10 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
 ) -> Result<Next, CallError> {
     let apic_id = u32::try_from(arguments.r8).map_err(|_| ResultCode::INVALID_PARAMETER)?;
     let page = context.guest.check_page(arguments.rcx)?;
-    let area = context.guest.check_page(arguments.rdx)?;
+    let area = context.guest.check_area(arguments.rdx, apic_id)?;
+    if area.gpa() == context.caller.calling_area {
+        return Err(ResultCode::INVALID_ADDRESS.into());
+    }
     if page == area || page.gpa().is_aligned(PageSize::Size2M) {
         return Err(ResultCode::INVALID_PARAMETER.into());
     }

@@ -34,8 +34,14 @@ fn a_page_becomes_a_vmsa() {
     world.write_vmsa(NEW, |_| ());
     assert_eq!(create(&mut world, NEW, AREA, AP), ResultCode::SUCCESS);
     assert!(is_vmsa(&world, page(NEW)));
-    for level in [Vmpl::VMPL1, Vmpl::VMPL2, Vmpl::VMPL3] {
-        assert!(!world.readable(level, NEW));
+    // OVMF reads VMPL and SEV_FEATURES of the VMSA that it has just made.
+    for (level, readable) in [
+        (Vmpl::VMPL1, true),
+        (Vmpl::VMPL2, true),
+        (Vmpl::VMPL3, false),
+    ] {
+        assert_eq!(world.readable(level, NEW), readable, "{level}");
+        assert!(!world.writable(level, NEW), "{level}");
     }
     let vcpu = world.guest.vcpus.current(World::AP).unwrap();
     assert_eq!((vcpu.vmsa.get(), vcpu.calling_area.get()), (NEW, AREA));
@@ -60,7 +66,8 @@ fn threat_37_the_order_is_revoke_flush_read_set() {
         Event::Rmpadjust(page(NEW), Vmpl::VMPL3, none, false),
         Event::Flush,
         Event::Read(page(NEW).gpa(), size_of::<Vmsa>()),
-        Event::Rmpadjust(page(NEW), Vmpl::VMPL1, none, true),
+        Event::Rmpadjust(page(NEW), Vmpl::VMPL1, Rights::READ, false),
+        Event::Rmpadjust(page(NEW), Vmpl::VMPL2, Rights::READ, true),
     ];
     let about: Vec<Event> = events
         .into_iter()
@@ -75,7 +82,7 @@ fn threat_37_a_vmsa_changed_during_the_check_is_not_changed() {
     world.write_vmsa(NEW, |_| ());
     world.machine.intrude(|event, system| {
         if event == Event::Read(page(NEW).gpa(), size_of::<Vmsa>())
-            || event == Event::Rmpadjust(page(NEW), Vmpl::VMPL1, Rights::empty(), true)
+            || event == Event::Rmpadjust(page(NEW), Vmpl::VMPL2, Rights::READ, true)
         {
             for level in [Vmpl::VMPL1, Vmpl::VMPL2, Vmpl::VMPL3] {
                 let at = protocols::addr::Gpa::new(NEW + 0xca);
@@ -121,7 +128,6 @@ fn threat_40_a_page_is_a_vmsa_once() {
     for (vmsa, area) in [
         (NEW, other),
         (NEW, AREA),
-        (other, AREA),
         (other, NEW),
         (AREA, other),
         (World::VMSA, other),
@@ -134,6 +140,10 @@ fn threat_40_a_page_is_a_vmsa_once() {
             ResultCode::INVALID_ADDRESS
         );
     }
+    let stolen = create(&mut world, other, AREA, World::LAUNCHED.into());
+    assert_eq!(stolen, ResultCode::INVALID_ADDRESS);
+    let callers = create(&mut world, other, World::CALLING_AREA, World::BSP.into());
+    assert_eq!(callers, ResultCode::INVALID_ADDRESS);
     assert!(is_vmsa(&world, page(NEW)));
     assert_ordinary(&mut world, other);
     // And PVALIDATE takes neither it nor its calling area.
@@ -242,12 +252,12 @@ fn a_refused_vmsa_bit_makes_the_page_ordinary_again() {
     let mut world = World::new();
     world.write_vmsa(NEW, |_| ());
     // The page is entered as a VMSA behind the firmware's back: FAIL_INUSE.
-    let set = Event::Rmpadjust(page(NEW), Vmpl::VMPL1, Rights::empty(), true);
+    let set = Event::Rmpadjust(page(NEW), Vmpl::VMPL2, Rights::READ, true);
     let first = Event::Rmpadjust(page(NEW), Vmpl::VMPL1, Rights::all(), false);
     world.machine.intrude(move |event, system| {
         let spa = system.translate(page(NEW).gpa()).unwrap();
         if event == set {
-            let bits = protocols::snp::RmpAttributes::new(Vmpl::VMPL1, Rights::empty(), true);
+            let bits = protocols::snp::RmpAttributes::new(Vmpl::VMPL2, Rights::READ, true);
             let size = PageSize::Size4K;
             let done = system.rmpadjust(Vmpl::VMPL0, page(NEW).gpa(), size, bits);
             assert_eq!(done.complete(), Some(RmpResult::SUCCESS));
