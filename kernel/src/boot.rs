@@ -20,6 +20,7 @@ use protocols::boot::{HandOff, MAX_ENTRIES_IN_PAGE, MemoryMapEntry, VpCount};
 use protocols::ghcb::{Ghcb, RampartReason};
 use protocols::snp::{CpuidPage, SevStatus, Vmpl};
 
+use crate::aps::{self, Aps};
 use crate::arch::{cpu, descriptors, exceptions, percpu};
 use crate::console::log;
 use crate::mm::hand_off::{self, launched};
@@ -46,9 +47,39 @@ fn boot(hand_off: u64) -> Result<Infallible, Fatal> {
     log!("Rampart {} at VMPL0", env!("CARGO_PKG_VERSION"));
     let cpuid = read_cpuid_page()?;
     let memory = read_memory(&hand_off, cpuid)?;
-    let (mut platform, mut guest, vmsa) = set_up(&hand_off, cpuid, &memory, space)?;
-    let vcpu = guest::launch(&mut platform, ghcb, &mut guest, &hand_off, &memory, vmsa)?;
-    run::run(&mut platform, &mut guest, vcpu.apic_id)
+    let (aps, space) = prepare_aps(ghcb, space, &hand_off, cpuid, &memory)?;
+    let apic_id = start(ghcb, &hand_off, cpuid, &memory, space, &aps)?;
+    aps.start(ghcb)?;
+    run::run(apic_id)
+}
+
+/// The other CPUs, ready to be started.
+#[inline(never)]
+fn prepare_aps(
+    ghcb: &mut Ghcb,
+    mut space: KernelSpace,
+    hand_off: &HandOff,
+    cpuid: &CpuidTable,
+    memory: &Memory,
+) -> Result<(Aps, KernelSpace), Fatal> {
+    let aps = Aps::prepare(ghcb, &mut space, hand_off, cpuid, memory.vp_count)?;
+    Ok((aps, space))
+}
+
+/// Launches the guest and shares it with all CPUs. Returns the APIC ID of this one.
+#[inline(never)]
+fn start(
+    ghcb: &mut Ghcb,
+    hand_off: &HandOff,
+    cpuid: &CpuidTable,
+    memory: &Memory,
+    space: KernelSpace,
+    aps: &Aps,
+) -> Result<u32, Fatal> {
+    let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
+    let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
+    run::share(platform, guest);
+    Ok(vcpu.apic_id)
 }
 
 /// What memory there is and whose it is.
@@ -61,6 +92,8 @@ pub(crate) struct Memory {
     pub(crate) rom: GpaRange,
     /// The layout of the page map.
     pub(crate) layout: Layout,
+    /// How many processors the host says that there are.
+    pub(crate) vp_count: u32,
 }
 
 /// Checks the CPUID page and keeps a copy, which is CPUID from here on.
@@ -84,7 +117,7 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
         launched(MEMORY_MAP_PAGE).ok_or(malformed)?;
     let ram = parse_ram(&entries, cpuid.physical_limit())?;
     let vp_count: VpCount = launched(VP_COUNT_PAGE).ok_or(malformed)?;
-    if vp_count.get() == 0 {
+    if !aps::can_serve(vp_count.get()) {
         return Err(Fatal::new(RampartReason::VcpuCountMalformed));
     }
     let rom_size = u64::from(hand_off.image.firmware.unpacked);
@@ -100,7 +133,7 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
         .and_then(|end| GpaRange::from_bounds(Gpa::new(FIRMWARE_BASE), end))
         .ok_or(malformed)?;
     log!(
-        "{} MiB of RAM in {} ranges, 1 of {} vCPUs in use, firmware range {firmware}",
+        "{} MiB of RAM in {} ranges, {} vCPUs by the host's word, firmware range {firmware}",
         ram.total() >> 20,
         ram.as_slice().len(),
         vp_count.get()
@@ -110,6 +143,7 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
         firmware,
         rom,
         layout,
+        vp_count: vp_count.get(),
     })
 }
 
@@ -121,6 +155,7 @@ fn set_up(
     cpuid: &CpuidTable,
     memory: &Memory,
     mut space: KernelSpace,
+    aps: &Aps,
 ) -> Result<(KernelPlatform, Guest<MapMemory>, GpaPage), Fatal> {
     let out_of_memory = |_| Fatal::new(RampartReason::OutOfMemory);
     let top = memory
@@ -144,7 +179,7 @@ fn set_up(
     let guest = Guest {
         memory: GuestMemoryMap::new(&memory.ram, image)?,
         pages: PageMap::new(memory.layout.clone(), storage),
-        vcpus: Registry::new(&[cpuid.apic_id()])
+        vcpus: Registry::new(&aps.apic_ids(cpuid.apic_id())?)
             .map_err(|_| Fatal::new(RampartReason::OutOfMemory))?,
         policy: PagePolicy {
             guest: guest_vmpl(hand_off)?,

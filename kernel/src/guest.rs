@@ -38,8 +38,8 @@ pub(crate) fn launch(
         firmware: memory.firmware,
         secrets: &secrets,
         cpuid,
-        // Only the boot processor is brought up at VMPL0 so far, whatever the host has.
-        vp_count: 1,
+        // As many as can be served, which may be fewer than the host has.
+        vp_count: u32::try_from(guest.vcpus.count()).map_err(|_| Fatal::INTERNAL)?,
         vmsa,
     };
     let vcpu = launch_guest(platform, ghcb, guest, &inputs, |platform, rom| {

@@ -17,6 +17,8 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod aps;
+#[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
 mod boot;

@@ -12,8 +12,8 @@ use protocols::addr::{Gpa, GpaPage};
 use protocols::ghcb::Ghcb;
 use protocols::snp::{Rights, RmpAttributes, RmpResult, Vmpl};
 
-use crate::arch::cpu;
 use crate::arch::instructions::PvalidateRaw;
+use crate::arch::{cpu, percpu};
 use crate::ghcb;
 use crate::mm::window::GuestWindow;
 
@@ -40,8 +40,8 @@ pub(crate) fn outcome(raw: PvalidateRaw) -> PvalidateOutcome {
     }
 }
 
-/// This CPU as the monitor sees it.
-#[derive(Debug)]
+/// A CPU as the monitor sees it. Each has a value of its own.
+#[derive(Clone, Debug)]
 pub(crate) struct KernelPlatform {
     window: GuestWindow,
 }
@@ -120,9 +120,14 @@ impl Host for KernelPlatform {
 }
 
 impl VcpuControl for KernelPlatform {
-    /// There is one vCPU. Its translations of all levels are under one address space identifier, so
-    /// it drops them itself.
+    /// All levels of a vCPU are under one address space identifier, so a vCPU that is alone drops
+    /// its translations itself. Those of several are dropped by INVLPGB, without the host's help:
+    /// where the CPUID page has not got it, there is one vCPU ([`crate::aps`]).
     fn flush_all_vcpus(&mut self) {
-        cpu::flush_all();
+        if percpu::several() {
+            cpu::flush_every_cpu();
+        } else {
+            cpu::flush_all();
+        }
     }
 }

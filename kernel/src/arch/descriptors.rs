@@ -8,7 +8,7 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::stacks;
+use super::percpu;
 
 /// Interrupt-stack-table indices (0-based, as the TSS counts them in memory).
 #[derive(Clone, Copy)]
@@ -26,25 +26,41 @@ pub(crate) enum Ist {
     Hv = 4,
 }
 
-static TSS: Once<TaskStateSegment> = Once::new();
-static GDT: Once<(GlobalDescriptorTable, SegmentSelector)> = Once::new();
+/// How many interrupt-stack-table entries are used: those of [`Ist`].
+pub(crate) const IST_COUNT: usize = 5;
+
+/// The tables of one CPU.
+pub(crate) struct Descriptors {
+    tss: Once<TaskStateSegment>,
+    gdt: Once<(GlobalDescriptorTable, SegmentSelector)>,
+}
+
+impl Descriptors {
+    pub(crate) const fn new() -> Self {
+        Self {
+            tss: Once::new(),
+            gdt: Once::new(),
+        }
+    }
+}
 
 /// The kernel's code segment selector: the first descriptor after the null one.
 pub(crate) const CODE_SELECTOR: u16 = 0x08;
 
-/// Loads the boot CPU's GDT, segments and TSS.
+/// Loads this CPU's GDT, segments and TSS.
 pub(crate) fn load() {
-    let tss = TSS.call_once(|| {
+    let cpu = percpu::this();
+    let tss = cpu.descriptors.tss.call_once(|| {
         let mut tss = TaskStateSegment::new();
         // The field is unaligned, so it is written as a whole.
         let mut table = [VirtAddr::zero(); 7];
-        for (index, slot) in table.iter_mut().take(stacks::IST_COUNT).enumerate() {
-            *slot = VirtAddr::new_truncate(stacks::ist_top(index));
+        for (slot, top) in table.iter_mut().zip(cpu.interrupt_stacks()) {
+            *slot = VirtAddr::new_truncate(top);
         }
         tss.interrupt_stack_table = table;
         tss
     });
-    let (gdt, tss_selector) = GDT.call_once(|| {
+    let (gdt, tss_selector) = cpu.descriptors.gdt.call_once(|| {
         let mut gdt = GlobalDescriptorTable::new();
         let _code = gdt.append(Descriptor::kernel_code_segment());
         let _data = gdt.append(Descriptor::kernel_data_segment());

@@ -67,6 +67,29 @@ pub(crate) unsafe fn rmpadjust(va: u64, huge: bool, rdx: u64) -> u32 {
     rax as u32
 }
 
+/// INVLPGB for every translation of this guest's address space identifier at every VMPL, then
+/// TLBSYNC, which waits until all processors have dropped theirs.
+///
+/// # Safety
+/// The processor must have the instructions and the host must let the guest use them; otherwise
+/// they are #UD.
+pub(crate) unsafe fn invlpgb_all() {
+    /// RAX: the address space identifier counts, and global translations go too. The identifier
+    /// itself is 0 in a guest, which stands for its own.
+    const WHOLE_GUEST: u64 = 1 << 2 | 1 << 3;
+    // SAFETY: the caller vouches for the instructions, which touch no memory.
+    unsafe {
+        asm!(
+            ".byte 0x0f, 0x01, 0xfe",
+            ".byte 0x0f, 0x01, 0xff",
+            in("rax") WHOLE_GUEST,
+            in("ecx") 0,
+            in("edx") 0,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// Leaves to the host, which reads the GHCB MSR and, if it names one, the GHCB page.
 ///
 /// # Safety

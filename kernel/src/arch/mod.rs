@@ -11,4 +11,5 @@ pub(crate) mod percpu;
 mod stacks;
 pub(crate) mod vmgexit;
 
+pub(crate) use entry::ap_entry;
 pub(crate) use stacks::guard_pages;

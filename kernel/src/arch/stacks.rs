@@ -1,6 +1,9 @@
-//! The boot CPU's stacks, each above a guard page that [`crate::mm`] unmaps.
+//! The boot CPU's stacks, each above a guard page that [`crate::mm`] unmaps. Those of the other
+//! CPUs are made when they are needed ([`crate::mm::ap_memory`]).
 
 use core::ptr::addr_of;
+
+use super::descriptors::IST_COUNT;
 
 /// Size of a page, guard pages included.
 const PAGE: usize = 4096;
@@ -30,9 +33,6 @@ impl<const N: usize> Stack<N> {
 static mut BOOT: Stack<BOOT_SIZE> = Stack::new();
 /// One stack for each vector that may arrive when the stack in use can't be trusted (threat 33).
 static mut IST: [Stack<IST_SIZE>; IST_COUNT] = [const { Stack::new() }; IST_COUNT];
-
-/// How many interrupt-stack-table entries are used: #DF, NMI, #MC, #VC, #HV.
-pub(crate) const IST_COUNT: usize = 5;
 
 /// A pointer value that entry code loads as it is.
 #[repr(transparent)]

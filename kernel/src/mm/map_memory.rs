@@ -6,22 +6,18 @@ use core::ptr;
 
 use monitor::accept::claim;
 use monitor::fatal::Fatal;
-use monitor::platform::{
-    MapFrame, MapStorage, MapStorageFault, PvalidateOutcome, Rmp, RmpadjustFail,
-};
+use monitor::platform::{MapFrame, MapStorage, MapStorageFault};
 use monitor::psc;
 
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K, PAGES_PER_2M};
 use protocols::ghcb::{Ghcb, PscOperation, RampartReason};
-use protocols::snp::{Rights, Vmpl};
 
 use super::layout::OWN_BASE;
+use super::own_pages::OwnPages;
 use super::raw;
 use super::space::KernelSpace;
-use crate::arch::instructions;
 use crate::console::log;
 use crate::ghcb::Transport;
-use crate::platform::outcome;
 
 /// The map's memory: frames `0..512 * pieces.len()`.
 #[derive(Debug)]
@@ -122,29 +118,5 @@ impl MapStorage for MapMemory {
         let address = self.address(index).ok_or(MapStorageFault)?;
         // SAFETY: as in `frame`, and the borrow is exclusive.
         Ok(unsafe { &mut *ptr::with_exposed_provenance_mut::<MapFrame>(address) })
-    }
-}
-
-/// The firmware's own pages, for [`claim`]: they are not in the guest window.
-struct OwnPages;
-
-impl Rmp for OwnPages {
-    fn pvalidate(&mut self, page: GpaPage, validate: bool) -> PvalidateOutcome {
-        let va = OWN_BASE.wrapping_add(page.gpa().get());
-        let huge = page.bytes() == PAGE_2M;
-        // SAFETY: only `bring_up` has a value of this type; it names a mapped piece of the map's
-        // reserved memory that nothing uses yet.
-        outcome(unsafe { instructions::pvalidate(va, huge, validate) })
-    }
-
-    /// No lower level ever gets a right to the firmware's own pages.
-    fn rmpadjust(
-        &mut self,
-        _page: GpaPage,
-        _target: Vmpl,
-        _rights: Rights,
-        _vmsa: bool,
-    ) -> Result<(), RmpadjustFail> {
-        Err(RmpadjustFail::Fault)
     }
 }

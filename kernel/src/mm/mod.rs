@@ -10,6 +10,8 @@ pub(crate) mod layout;
 pub(crate) mod paging;
 
 #[cfg(target_os = "none")]
+pub(crate) mod ap_memory;
+#[cfg(target_os = "none")]
 pub(crate) mod ghcb_page;
 #[cfg(target_os = "none")]
 pub(crate) mod hand_off;
@@ -17,6 +19,8 @@ pub(crate) mod hand_off;
 pub(crate) mod heap;
 #[cfg(target_os = "none")]
 pub(crate) mod map_memory;
+#[cfg(target_os = "none")]
+mod own_pages;
 mod raw;
 #[cfg(target_os = "none")]
 pub(crate) mod space;

@@ -115,6 +115,26 @@ impl KernelSpace {
         }
     }
 
+    /// Maps a page of own memory a second time, as a stack.
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(super) fn map_private(&mut self, va: u64, gpa: u64) -> Result<(), PagingError> {
+        let (access, sharing) = (Access::Write, Sharing::Private);
+        self.tables
+            .map(va, gpa, Size::Page4K, access, sharing, &mut self.frames)
+    }
+
+    /// Maps a page that is or will be shared with the host.
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(super) fn map_shared(&mut self, va: u64, gpa: u64) -> Result<(), PagingError> {
+        let (access, sharing) = (Access::Write, Sharing::Shared);
+        self.tables
+            .map(va, gpa, Size::Page4K, access, sharing, &mut self.frames)
+    }
+
     /// Maps 2 MiB of own memory that is not validated yet; its address is [`OWN_BASE`] + `gpa`.
     ///
     /// # Errors
