@@ -93,6 +93,31 @@ fn rampart_and_its_guest_at_vmpl2() {
     );
 }
 
+#[test]
+fn rampart_and_its_guest_with_four_cpus() {
+    let run = Launch::rampart().smp(4).smoke().run();
+    assert_snp(&run, "2");
+    run.assert_fact("cpus", "4");
+}
+
+/// Linux makes a new VMSA for the CPU, with its old calling area, and deletes the one before it.
+/// Once, because Linux itself panics at the second time, as a plain SNP guest too: the CPU that
+/// went offline never gave its GHCB back.
+#[test]
+fn a_cpu_goes_offline_and_comes_back_under_rampart() {
+    let run = Launch::rampart()
+        .smp(2)
+        .guest_command(
+            "cd /sys/devices/system/cpu; echo 0 > cpu1/online; echo then $(cat online); \
+             echo 1 > cpu1/online; echo then $(cat online)",
+        )
+        .run();
+    run.assert_outcome(Outcome::PoweredOff)
+        .assert_line("then 0")
+        .assert_line("then 0-1")
+        .assert_fact("exit", "0");
+}
+
 /// OVMF's page tables for the registers of a device come out otherwise where its
 /// low memory ends elsewhere than at 2 GiB, as it does below an SVSM.
 #[test]
