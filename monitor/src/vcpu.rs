@@ -34,8 +34,8 @@ pub struct Vcpu {
 pub enum RegisterError {
     /// The virtual machine has no vCPU with this APIC ID (threat 47).
     UnknownApicId,
-    /// The VMSA is registered already, or the calling area is, and not for another VMSA of the
-    /// same vCPU (threat 40).
+    /// The VMSA is registered already, or the calling area is, and not for the VMSA that the same
+    /// vCPU runs now (threat 40).
     InUse,
     /// The guest has more VMSAs than it can have a use for.
     Full,
@@ -125,18 +125,14 @@ impl Registry {
     }
 
     /// Whether `page` may be the calling area of a new VMSA of this vCPU: it is not live, or is
-    /// the calling area of older ones of the same vCPU and of no other. Linux starts a processor
-    /// again with a VMSA beside the old one, which it deletes afterwards, and gives it the area
-    /// that the processor has always had.
+    /// that of the VMSA that the vCPU runs now. Linux starts a processor again with a VMSA beside
+    /// the old one, which it deletes afterwards, and gives it the area that it has always had.
     #[must_use]
     pub fn may_be_area(&self, page: Gpa, apic_id: u32) -> bool {
-        self.position(page).is_none()
-            && (self.areas.binary_search(&page).is_err()
-                || self
-                    .vcpus
-                    .iter()
-                    .filter(|vcpu| vcpu.calling_area == page)
-                    .all(|vcpu| vcpu.apic_id == apic_id))
+        !self.is_live(page)
+            || self
+                .current(apic_id)
+                .is_some_and(|current| current.calling_area == page)
     }
 
     /// Forgets a VMSA and its calling area. Returns what was registered.

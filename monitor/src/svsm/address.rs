@@ -34,7 +34,8 @@ impl<S: MapStorage> Guest<S> {
     }
 
     /// A page for the calling area of a new VMSA of this vCPU: as
-    /// [`check_page`](Self::check_page), but it may be that of an older one.
+    /// [`check_page`](Self::check_page), but it may be that of
+    /// the VMSA that it runs now.
     ///
     /// # Errors
     /// As `check_page`.

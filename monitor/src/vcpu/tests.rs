@@ -80,8 +80,7 @@ proptest! {
                     let expected = if id > 2 {
                         Err(RegisterError::UnknownApicId)
                     } else if live(&model, v)
-                        || model.contains_key(&a)
-                        || model.values().any(|(area, of)| *area == a && *of != id)
+                        || live(&model, a) && newest.get(&id).is_none_or(|n| model[n].0 != a)
                     {
                         Err(RegisterError::InUse)
                     } else {

@@ -17,7 +17,7 @@ use crate::vmsa_page;
 /// exactly the guest's level, can be entered, and is not 2 MiB-aligned (a
 /// processor erratum makes such a page fault spuriously, threat 41).
 ///
-/// The calling area may be that of an older VMSA of the same vCPU, but not the caller's own.
+/// The calling area may be that of the VMSA that the vCPU runs now, unless it is the caller.
 ///
 /// The guest's rights to the page are taken away before it is read, so that what
 /// was checked is what will run (threat 37). On any failure the page is ordinary
