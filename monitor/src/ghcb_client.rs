@@ -128,17 +128,6 @@ pub fn write_port<H: Host + ?Sized>(
     Ok(())
 }
 
-/// Reads an 8-bit port.
-///
-/// # Errors
-/// [`Fatal`] when the host refuses or does not say a value.
-pub fn read_port<H: Host + ?Sized>(host: &mut H, ghcb: &mut Ghcb, port: u16) -> Result<u8, Fatal> {
-    ghcb.begin(ExitCode::IOIO, IoioInfo::port_in(port, IoSize::Byte).0, 0);
-    exchange(host, ghcb, 0)?;
-    // The rest of the register is not the port's (threat 22).
-    Ok(answered(ghcb, GhcbField::RAX)? as u8)
-}
-
 /// GPA of the shared buffer, for the scratch field.
 pub(crate) fn shared_buffer<H: Host + ?Sized>(host: &H) -> Result<u64, Fatal> {
     let gpa = host.ghcb_gpa().checked_add(SHARED_BUFFER_OFFSET as u64);
