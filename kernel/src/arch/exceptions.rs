@@ -1,5 +1,5 @@
-//! Exception entry: one gate for each of the 32 architectural vectors and none above, so that an
-//! injected interrupt is a #GP (threat 29). Interrupts are off always.
+//! Exception entry: a gate for each exception of the architecture and none else, so that an
+//! injected interrupt ends the machine as a #NP (threat 29). Interrupts are off always.
 //!
 //! Every vector ends the machine but #VC, which the monitor may allow to be served, and NMI, which
 //! says nothing to VMPL0 and is ignored.

@@ -15,7 +15,7 @@ struct LockedHeap(Mutex<Heap>);
 static HEAP: LockedHeap = LockedHeap(Mutex::new(Heap::empty()));
 
 // SAFETY: `Heap` hands out disjoint, aligned blocks of the region that `init` gave it and takes
-// back only what it gave; the lock serialises it. Interrupts are off, so no handler re-enters.
+// back only what it gave; the lock serialises it. No exception handler allocates, so none re-enters.
 unsafe impl GlobalAlloc for LockedHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0
