@@ -1,5 +1,8 @@
 //! Images that nobody should launch: each is refused with a reason, and at once.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use boot_tests::{Igvm, Launch, Outcome};
 
 /// Launches the bytes as an image, which must be refused for this reason.
@@ -50,4 +53,48 @@ fn two_pages_at_one_address() {
     image.put_second_page_on_first();
     image.fix_checksum();
     refused(image.bytes(), "overlap");
+}
+
+/// Builds an image of Rampart with this guest firmware.
+fn with_firmware(firmware: &[u8], folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let release = root.join("target/x86_64-unknown-none/release");
+    let (manifest, image) = (folder.join("image.toml"), folder.join("image.igvm"));
+    let path = folder.join("firmware.fd");
+    std::fs::write(&path, firmware).expect("the firmware can be written");
+    let text = format!(
+        "policy = 0x30000\nfirmware = {path:?}\n[svsm]\nguest-vmpl = 2\nc-bit = 51\nstage2 = {:?}\nkernel = {:?}\n",
+        release.join("stage2"),
+        release.join("kernel"),
+    );
+    std::fs::write(&manifest, text).expect("the manifest can be written");
+    // The builder looks for a workspace around the manifest.
+    std::fs::write(folder.join("Cargo.toml"), "[workspace]\n").expect("a workspace");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(&root)
+        .args([
+            "run",
+            "--locked",
+            "--quiet",
+            "-p",
+            "igvm-builder",
+            "--",
+            "build",
+        ])
+        .arg(&manifest)
+        .arg("--out")
+        .arg(&image)
+        .status()
+        .expect("igvm-builder runs");
+    assert!(status.success(), "igvm-builder refused the firmware");
+    image
+}
+
+#[test]
+fn a_firmware_without_sev_metadata() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let image = with_firmware(&[0; 0x1_0000], folder.path());
+    let run = Launch::image(&image).timeout(60).run();
+    run.assert_outcome(Outcome::Terminated)
+        .assert_line("reason set 8 code 0x54: the guest firmware has no SEV metadata");
 }
