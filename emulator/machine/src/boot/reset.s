@@ -67,7 +67,7 @@ reset32:
     leal 0x2003(%ebp), %eax
     movl %eax, 0xff8(%ebp)               # PML5[511] -> PML4 high
     leal 0x5003(%ebp), %eax
-    movl %eax, 0x1000(%ebp)              # PML4 low[0] -> first PDPT: identity, until main drops it
+    movl %eax, 0x1000(%ebp)              # PML4 low[0] -> first PDPT: identity, for the way into long mode
     leal 0x3003(%ebp), %eax
     movl %eax, 0x2ff8(%ebp)              # PML4 high[511] -> PDPT image
     leal 0x4003(%ebp), %eax
