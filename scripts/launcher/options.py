@@ -82,7 +82,8 @@ def parser(prog):
     p.add_argument("--machine", type=pathlib.Path, default=MACHINE, metavar="FILE",
                    help="the emulated machine (default: target/machine/machine.bin)")
     p.add_argument("--machine-option", type=machine_option, action="append", default=[], metavar="KEY=VALUE",
-                   help="an option of the emulated machine; may be repeated")
+                   help="an option of the emulated machine; may be repeated: check_every=N checks all invariants after each "
+                   "N VMGEXITs, count_instructions=PROTOCOL:CALL,... counts the instructions of SVSM calls")
     p.add_argument("--scenario", type=pathlib.Path, metavar="FILE",
                    help="how the emulated machine misbehaves")
     p.add_argument("--stats", type=pathlib.Path, metavar="FILE",

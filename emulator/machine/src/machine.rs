@@ -26,7 +26,7 @@ use crate::psp::launch::{self, Told};
 use crate::report::console::println;
 use crate::report::exit::{self, ExitStatus};
 use crate::report::explain;
-use crate::report::invariants::Invariants;
+use crate::report::invariants::{Invariants, steps};
 use crate::report::stats::Stats;
 use crate::scenario::{self, Scenario};
 
@@ -67,6 +67,8 @@ struct VcpuSlot {
     idle: Option<Box<(Vcpu, Park)>>,
     requests: Vec<levels::Request>,
     waiting: bool,
+    /// The level that it runs.
+    level: u8,
 }
 
 impl Machine {
@@ -100,7 +102,20 @@ impl Machine {
         }
         if let Some(slot) = self.vcpus.get_mut(index) {
             slot.waiting = self.vcpu.is_waiting();
+            slot.level = self.vcpu.level;
         }
+    }
+
+    /// Whether no vCPU runs VMPL0, the one that is being served included.
+    pub(crate) fn nobody_is_at_vmpl0(&self) -> bool {
+        let waits = |at_0: bool, waiting: bool| !at_0 || waiting;
+        waits(self.vcpu.level == 0, self.vcpu.is_waiting())
+            && self
+                .vcpus
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != self.running)
+                .all(|(_, slot)| waits(slot.level == 0, slot.waiting))
     }
 
     /// Whether every vCPU waits, so that nothing can ever happen again.
@@ -166,6 +181,7 @@ pub(crate) fn start() -> ! {
             machine.vcpu.levels[0].vmsa = Some(launched.vmsa.0);
             machine.launch_vmsa = Some(launched.vmsa);
             machine.invariants.set_own(launched.brought);
+            steps::prepare(&mut machine);
         }
         Err(reason) => {
             println!("image refused: {reason}");
@@ -200,7 +216,7 @@ pub(crate) fn end(machine: &mut Machine, ended: Ended) -> ! {
 /// What counts more than how the guest ended: a broken invariant, then a lie of
 /// the scenario that was never told.
 fn verdict(machine: &mut Machine) -> Option<ExitStatus> {
-    if !machine.invariants.check(&mut machine.memory) {
+    if !machine.invariants.check(&machine.memory) {
         Some(ExitStatus::InvariantViolated)
     } else if !machine.scenario.all_told() {
         Some(ExitStatus::ScenarioNotApplied)
@@ -232,6 +248,7 @@ fn build(map: &[E820], options: &Options) -> Option<Box<Machine>> {
             // The first one runs the image from the start, even if another
             // processor is the first to look.
             waiting: index != 0,
+            level: 0,
         });
     }
     let vcpu = new_vcpu(&mut frames)?;
@@ -264,7 +281,7 @@ fn build(map: &[E820], options: &Options) -> Option<Box<Machine>> {
         stats: Stats::new(options),
         launch_vmsa: None,
         scenario,
-        invariants: Invariants::default(),
+        invariants: Invariants::new(options.check_every),
     }))
 }
 

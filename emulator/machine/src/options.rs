@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// `count_instructions=0:1,0:6`: of which SVSM calls (protocol and call) the
     /// instructions are counted; see [`crate::report::instructions`].
     pub(crate) count_instructions: Vec<(u32, u32)>,
+    /// `check_every=N`: the invariants are checked after each N VMGEXITs; see
+    /// [`crate::report::invariants::steps`].
+    pub(crate) check_every: Option<u64>,
 }
 
 /// The options that QEMU was given. Ends the machine if one of them is unknown:
@@ -26,16 +29,24 @@ pub(crate) fn load() -> Options {
     };
     let mut options = Options::default();
     for line in text.lines() {
-        let known = match line.split_once('=') {
-            Some(("count_instructions", list)) => list.split(',').map(call).collect(),
-            _ => None,
-        };
-        match known {
-            Some(calls) => options.count_instructions = calls,
-            None => refuse(line),
+        if read(&mut options, line).is_none() {
+            refuse(line);
         }
     }
     options
+}
+
+fn read(options: &mut Options, line: &str) -> Option<()> {
+    match line.split_once('=')? {
+        ("count_instructions", list) => {
+            options.count_instructions = list.split(',').map(call).collect::<Option<_>>()?;
+        }
+        ("check_every", count) => {
+            options.check_every = Some(count.parse().ok().filter(|count| *count > 0)?);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// `PROTOCOL:CALL`.

@@ -30,7 +30,7 @@ pub(crate) const MAX: usize = 64;
 /// Where boot/ap.s runs: a page below 1 MiB, free before the guest is loaded.
 const TRAMPOLINE: u64 = 0x8000;
 /// Bytes of a processor's stack; boot/ap.s has the same figure.
-const STACK: u64 = 0x8000;
+const STACK: u64 = 0x1_0000;
 /// How long the machine waits for its processors, in rounds of its loop.
 const PATIENCE: u64 = 1 << 32;
 

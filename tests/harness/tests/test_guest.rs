@@ -43,6 +43,36 @@ fn the_instructions_of_a_call_can_be_counted() {
     );
 }
 
+/// All invariants after each VMGEXIT, the page map among them.
+#[test]
+fn the_invariants_hold_after_every_vmgexit() {
+    let run = Launch::test_guest()
+        .mem("512M")
+        .option("--machine-option", "check_every=1")
+        .run();
+    run.assert_outcome(Outcome::PoweredOff);
+    let times = run
+        .line("snp-machine: invariant: looked ")
+        .and_then(|line| {
+            let (_, times) = line.rsplit_once(", ")?;
+            times.split(' ').next()?.parse::<u32>().ok()
+        });
+    assert!(times.is_some_and(|times| times > 1000), "{}", run.report());
+}
+
+/// A page that the host takes away is still in the page map: the machine sees the difference.
+#[test]
+fn a_page_map_that_is_not_true_is_seen() {
+    let run = Launch::test_guest()
+        .mem("512M")
+        .option("--machine-option", "check_every=1")
+        .scenario("when enter vmpl2 #40 unassign GUEST_PARAMETER_AREA")
+        .run();
+    run.assert_outcome(Outcome::InvariantViolated).assert_line(
+        "snp-machine: INVARIANT VIOLATED: the page at 0x812000 is in the page map and not validated",
+    );
+}
+
 #[test]
 fn an_unknown_option_of_the_machine_is_refused() {
     let run = Launch::test_guest()

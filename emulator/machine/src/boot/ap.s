@@ -52,7 +52,7 @@ ap64:
     movl $(AP_BASE + ap_stacks - ap_start), %eax
     movq (%rax), %rsp
     movl %edi, %eax
-    imulq $0x8000, %rax                  # processors::STACK
+    imulq $0x10000, %rax                  # processors::STACK
     addq %rax, %rsp
     xorl %ebp, %ebp
     movl $(AP_BASE + ap_main - ap_start), %eax

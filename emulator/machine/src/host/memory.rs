@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use protocols::addr::{Gpa, PageSize};
 use protocols::snp::Vmpl;
 use snp_model::access::{self, Access, AccessKind, Encryption};
+use snp_model::entry::RmpEntry;
 use snp_model::fault::{AccessFault, NestedFault};
 use snp_model::host::{HostError, RmpUpdate, psmash, rmpupdate, unsmash};
 use snp_model::instruction::Translation;
@@ -94,6 +95,16 @@ impl Memory {
     /// The RMP, for the secure processor and the RMP instructions.
     pub(crate) fn rmp(&mut self) -> &mut Rmp {
         &mut self.rmp
+    }
+
+    /// The RMP's entry of the system page.
+    pub(crate) fn rmp_entry(&self, spa: u64) -> RmpEntry {
+        self.rmp.entry(Spa(spa))
+    }
+
+    /// Every page of the RMP that is a guest's.
+    pub(crate) fn assigned(&self) -> impl Iterator<Item = (Spa, RmpEntry)> + '_ {
+        self.rmp.assigned()
     }
 
     /// The nested tables.

@@ -7,6 +7,7 @@ use super::ioio::PowerRequest;
 use super::{ioio, levels, mmio, msr, msr_protocol, page_state};
 use crate::machine::{self, Machine};
 use crate::processor::vcpu::Waiting;
+use crate::report::invariants::steps;
 use crate::scenario;
 
 /// RAX of a hypercall that this host does not have.
@@ -44,11 +45,13 @@ pub(crate) enum Ended {
 
 /// Serves the VMGEXIT of the running level; its RIP is past the instruction.
 pub(crate) fn serve(machine: &mut Machine) -> Next {
-    if machine.scenario.is_empty() {
+    let next = if machine.scenario.is_empty() {
         honest(machine)
     } else {
         scenario::exit::serve(machine)
-    }
+    };
+    steps::after_vmgexit(machine);
+    next
 }
 
 /// The service of an honest host.

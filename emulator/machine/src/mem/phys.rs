@@ -90,6 +90,14 @@ pub(crate) fn read_bytes(address: u64, buffer: &mut [u8]) {
     }
 }
 
+/// Copies little-endian words from `address`.
+pub(crate) fn read_words(address: u64, words: &mut [u64]) {
+    if let Some(p) = pointer(address, size_of_val(words) as u64) {
+        // SAFETY: as for `read_bytes`, and any bytes are words.
+        unsafe { core::ptr::copy_nonoverlapping(p.cast(), words.as_mut_ptr(), words.len()) }
+    }
+}
+
 /// Copies `bytes` to `address`.
 pub(crate) fn write_bytes(address: u64, bytes: &[u8]) {
     if let Some(p) = pointer(address, bytes.len() as u64) {

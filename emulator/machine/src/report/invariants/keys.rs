@@ -1,9 +1,8 @@
 //! Where the keys of VMPL0 must not be: in memory that the host or a lower level
 //! can read.
 
-use alloc::vec::Vec;
-
-use protocols::addr::PageSize;
+use protocols::addr::{PAGE_4K, PageSize};
+use protocols::snp::Vmpl;
 use protocols::snp::secrets::VMPCK_SIZE;
 use snp_model::types::Spa;
 
@@ -12,54 +11,108 @@ use crate::host::memory::Memory;
 use crate::mem::phys;
 use crate::psp::keys::vmpcks;
 
-const PAGE: u64 = 0x1000;
-/// Keys are looked for at multiples of this.
-const STEP: usize = 8;
+/// Words of a page; keys are looked for at multiples of a word.
+const WORDS: usize = PAGE_4K as usize / 8;
+const KEY_WORDS: usize = VMPCK_SIZE / 8;
 
-/// The level whose key the page holds.
-fn key_in(spa: u64, keys: &[[u8; VMPCK_SIZE]]) -> Option<usize> {
-    let mut page = [0; PAGE as usize];
-    phys::read_bytes(spa, &mut page);
-    page.windows(VMPCK_SIZE)
-        .step_by(STEP)
-        .find_map(|bytes| keys.iter().position(|key| key == bytes))
+/// What is looked through at the end, so that the end of a large guest does not
+/// take as long as its boot.
+const MOST_PAGES: usize = (4 << 30) / PAGE_4K as usize;
+
+/// The VMPCKs as words, each with the number of its level.
+struct Keys([[u64; KEY_WORDS]; Vmpl::COUNT]);
+
+impl Keys {
+    fn new() -> Self {
+        Self(vmpcks().map(|key| {
+            core::array::from_fn(|at| {
+                key.get(8 * at..8 * at + 8)
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .map_or(0, u64::from_le_bytes)
+            })
+        }))
+    }
+
+    /// The level below `above` whose key the page holds.
+    fn find(&self, spa: u64, above: u8) -> Option<usize> {
+        let mut page = [0u64; WORDS];
+        phys::read_words(spa, &mut page);
+        let keys = self.0.get(..usize::from(above))?;
+        keys.iter().position(|key| {
+            let mut from = 0;
+            while let Some(at) = page
+                .get(from..)
+                .and_then(|rest| rest.iter().position(|word| *word == key[0]))
+            {
+                from += at + 1;
+                if page.get(from..from + KEY_WORDS - 1) == key.get(1..) {
+                    return true;
+                }
+            }
+            false
+        })
+    }
 }
 
 impl Invariants {
-    /// At the first instruction of a lower level: what it can read holds no key of
-    /// a level above it.
-    pub(super) fn check_guest_keys(&mut self, memory: &mut Memory, level: u8) {
-        let keys = vmpcks();
-        let above = keys.get(..usize::from(level)).unwrap_or_default();
-        let readable: Vec<_> = memory
-            .rmp()
-            .assigned()
-            .filter(|(_, entry)| !lower_rights(entry).is_empty())
-            .map(|(spa, entry)| (spa, entry.size()))
-            .collect();
-        for (Spa(start), size) in readable {
-            for spa in (start..start + size.bytes()).step_by(PAGE as usize) {
-                if let Some(owner) = key_in(spa, above) {
-                    self.violated(format_args!(
-                        "VMPL{level} can read VMPCK{owner} at system address {spa:#x}"
-                    ));
+    /// What a lower level can read holds no key of a level above it. At most
+    /// `pages` pages are looked through, from the one with the system address
+    /// `from` on; gives where to go on next, and at the end None.
+    pub(super) fn check_guest_keys(
+        &mut self,
+        memory: &Memory,
+        from: u64,
+        pages: usize,
+    ) -> Option<u64> {
+        let level = self.lowest_level?;
+        let keys = Keys::new();
+        let mut left = pages;
+        let mut found = None;
+        let mut next = None;
+        'all: for (Spa(start), entry) in memory.assigned() {
+            let end = start + entry.size().bytes();
+            if end <= from || lower_rights(&entry).is_empty() {
+                continue;
+            }
+            for spa in (start.max(from)..end).step_by(PAGE_4K as usize) {
+                if left == 0 {
+                    next = Some(spa);
+                    break 'all;
+                }
+                left -= 1;
+                if let Some(owner) = keys.find(spa, level) {
+                    found = Some((owner, spa));
+                    break 'all;
                 }
             }
         }
+        if let Some((owner, spa)) = found {
+            self.violated(format_args!(
+                "VMPL{level} can read VMPCK{owner} at system address {spa:#x}"
+            ));
+        }
+        next
     }
 
-    /// At the end: no page of the firmware that is the host's holds any key.
-    pub(super) fn check_shared_keys(&mut self, memory: &mut Memory) {
-        let keys = vmpcks();
+    /// At the end: nothing that a lower level can read, and no page of the
+    /// firmware that is the host's, holds a key.
+    pub(super) fn check_keys(&mut self, memory: &Memory) {
+        // What lies beyond is left out.
+        let _rest = self.check_guest_keys(memory, 0, MOST_PAGES);
+        self.check_shared_keys(memory);
+    }
+
+    fn check_shared_keys(&mut self, memory: &Memory) {
+        let keys = Keys::new();
         for (start, end) in self.own.clone() {
-            for gpa in (start..end).step_by(PAGE as usize) {
+            for gpa in (start..end).step_by(PAGE_4K as usize) {
                 let Some(spa) = memory.spa(gpa) else {
                     continue;
                 };
-                if memory.rmp().entry(Spa(spa)).is_assigned() {
+                if memory.rmp_entry(spa).is_assigned() {
                     continue;
                 }
-                if let Some(owner) = key_in(spa, &keys) {
+                if let Some(owner) = keys.find(spa, Vmpl::COUNT as u8) {
                     self.violated(format_args!(
                         "VMPCK{owner} is in the shared page at {gpa:#x}"
                     ));
@@ -69,4 +122,4 @@ impl Invariants {
     }
 }
 
-const _: () = assert!(PageSize::Size4K.bytes() == PAGE);
+const _: () = assert!(PageSize::Size4K.bytes() == PAGE_4K && VMPCK_SIZE.is_multiple_of(8));

@@ -1,7 +1,9 @@
 //! What must hold at the end of every run, whatever the host did: the oracle of
-//! the scenarios.
+//! the scenarios. Asked for it, the machine looks in the middle of a run as well.
 
 mod keys;
+mod page_map;
+pub(crate) mod steps;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -27,25 +29,41 @@ const MAX_PRINTED: usize = 8;
 pub(crate) struct Invariants {
     /// The firmware's own memory `[start, end)`, in which no lower level has a right.
     own: Vec<(u64, u64)>,
-    lower_level_ran: bool,
+    /// The lowest level that ran: the largest number. None: VMPL0 alone.
+    lowest_level: Option<u8>,
+    steps: Option<steps::Steps>,
     violations: Vec<String>,
 }
 
 impl Invariants {
+    /// Invariants that are checked after each `every` VMGEXITs too, if it is given.
+    pub(crate) fn new(every: Option<u64>) -> Self {
+        Self {
+            steps: every.map(steps::Steps::new),
+            ..Self::default()
+        }
+    }
+
     /// Names the firmware's own memory.
     pub(crate) fn set_own(&mut self, own: Vec<(u64, u64)>) {
         self.own = own;
+    }
+
+    fn is_own(&self, gpa: u64) -> bool {
+        self.own.iter().any(|own| own.0 <= gpa && gpa < own.1)
     }
 
     /// A level below VMPL0 is entered. The first time, the guest's secrets page
     /// has what the firmware says of its range, which may be more than the image
     /// brings, while something else that the image brings may be the guest's.
     /// Later the page is the guest's to change.
-    pub(crate) fn lower_level_enters(&mut self, memory: &mut Memory, level: u8) {
-        if core::mem::replace(&mut self.lower_level_ran, true) {
+    pub(crate) fn lower_level_enters(&mut self, memory: &Memory, level: u8) {
+        let first = self.lowest_level.is_none();
+        self.lowest_level = self.lowest_level.max(Some(level));
+        if !first {
             return;
         }
-        self.check_guest_keys(memory, level);
+        self.check_guest_keys(memory, 0, usize::MAX);
         let Some(page) = memory.spa(GUEST_SECRETS_PAGE) else {
             return;
         };
@@ -72,24 +90,30 @@ impl Invariants {
         !self.violations.is_empty()
     }
 
-    /// Checks the RMP, and prints what came of it. True: all holds.
-    pub(crate) fn check(&mut self, memory: &mut Memory) -> bool {
-        self.check_rights(memory);
-        self.check_double_validation(memory);
-        self.check_shared_keys(memory);
+    /// Checks everything, and prints what came of it. True: all holds.
+    pub(crate) fn check(&mut self, memory: &Memory) -> bool {
+        self.check_rmp(memory);
+        self.check_keys(memory);
         for violation in &self.violations {
             println!("INVARIANT VIOLATED: {violation}");
         }
         let holds = self.violations.is_empty();
+        if let Some(steps) = &self.steps {
+            println!("invariant: looked {steps}");
+        }
         if holds {
             println!("invariant: ok, {}", Own(&self.own));
         }
         holds
     }
 
-    fn check_rights(&mut self, memory: &mut Memory) {
+    fn check_rmp(&mut self, memory: &Memory) {
+        self.check_rights(memory);
+        self.check_double_validation(memory);
+    }
+
+    fn check_rights(&mut self, memory: &Memory) {
         let wrong: Vec<_> = memory
-            .rmp()
             .assigned()
             .filter_map(|(_, entry)| {
                 let (start, end) = gpa_range(&entry);
@@ -114,16 +138,14 @@ impl Invariants {
 
     /// An honest host's pages are where they always were, so only those elsewhere
     /// can make two of one.
-    fn check_double_validation(&mut self, memory: &mut Memory) {
+    fn check_double_validation(&mut self, memory: &Memory) {
         let asid = memory.asid();
-        let validated: Vec<_> = memory
-            .rmp()
-            .assigned()
-            .filter(|(_, entry)| entry.asid() == Some(asid) && entry.is_validated())
-            .map(|(spa, entry)| (spa, gpa_range(&entry)))
-            .collect();
         let mut elsewhere: BTreeMap<u64, Spa> = BTreeMap::new();
-        for (spa, (start, _)) in validated {
+        for (spa, entry) in memory.assigned() {
+            let start = entry.gpa().get();
+            if entry.asid() != Some(asid) || !entry.is_validated() {
+                continue;
+            }
             let home = memory.home(start);
             if home == Some(spa.0) {
                 continue;
@@ -145,9 +167,9 @@ impl Invariants {
 }
 
 /// Whether the system page is a validated one of the guest at `gpa`.
-pub(crate) fn is_validated_for(memory: &mut Memory, spa: u64, gpa: u64) -> bool {
+pub(crate) fn is_validated_for(memory: &Memory, spa: u64, gpa: u64) -> bool {
     let asid = memory.asid();
-    let entry = memory.rmp().entry(Spa(spa));
+    let entry = memory.rmp_entry(spa);
     entry.asid() == Some(asid) && entry.is_validated() && entry.gpa_of(Spa(spa)).get() == gpa
 }
 
