@@ -78,7 +78,7 @@ fn start(
 ) -> Result<u32, Fatal> {
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
     let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
-    run::share(platform, guest);
+    run::share(platform, guest)?;
     Ok(vcpu.apic_id)
 }
 

@@ -16,6 +16,7 @@ use crate::arch::instructions::PvalidateRaw;
 use crate::arch::{cpu, percpu};
 use crate::ghcb;
 use crate::mm::window::GuestWindow;
+use crate::mm::window_page::WindowPage;
 
 /// How often the firmware has used PVALIDATE, for the log.
 static PVALIDATES: AtomicU32 = AtomicU32::new(0);
@@ -76,6 +77,20 @@ impl Rmp for KernelPlatform {
 }
 
 impl GuestMemory for KernelPlatform {
+    type Page = WindowPage;
+
+    fn page(&mut self, gpa: Gpa) -> Result<WindowPage, AccessFault> {
+        self.window.page(gpa).ok_or(AccessFault(gpa))
+    }
+
+    fn load(&mut self, page: WindowPage, offset: usize) -> Result<u64, AccessFault> {
+        page.load(offset).ok_or(page.fault())
+    }
+
+    fn store(&mut self, page: WindowPage, offset: usize, value: u64) -> Result<(), AccessFault> {
+        page.store(offset, value).ok_or(page.fault())
+    }
+
     fn read(&mut self, gpa: Gpa, to: &mut [u8]) -> Result<(), AccessFault> {
         self.window.read(gpa, to).ok_or(AccessFault(gpa))
     }
@@ -88,16 +103,21 @@ impl GuestMemory for KernelPlatform {
         self.window.zero(page).ok_or(AccessFault(page.gpa()))
     }
 
-    fn exchange_byte(&mut self, gpa: Gpa, new: u8) -> Result<u8, AccessFault> {
-        self.window.exchange(gpa, new).ok_or(AccessFault(gpa))
+    fn exchange_byte(
+        &mut self,
+        page: WindowPage,
+        offset: usize,
+        new: u8,
+    ) -> Result<u8, AccessFault> {
+        page.exchange(offset, new).ok_or(page.fault())
     }
 
-    fn and_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
-        self.window.modify(gpa, mask, 0).ok_or(AccessFault(gpa))
+    fn and_byte(&mut self, page: WindowPage, offset: usize, mask: u8) -> Result<u8, AccessFault> {
+        page.modify(offset, mask, 0).ok_or(page.fault())
     }
 
-    fn or_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
-        self.window.modify(gpa, 0xFF, mask).ok_or(AccessFault(gpa))
+    fn or_byte(&mut self, page: WindowPage, offset: usize, mask: u8) -> Result<u8, AccessFault> {
+        page.modify(offset, 0xFF, mask).ok_or(page.fault())
     }
 
     fn evict(&mut self, page: GpaPage) -> Result<(), AccessFault> {

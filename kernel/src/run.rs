@@ -1,55 +1,64 @@
 //! The run loop of each CPU: the guest's level, its exit, the request, the answer.
 //!
 //! A straight line: [`serve`] takes what the guest has asked and answers into its VMSA, [`run_vmpl`]
-//! leaves to the guest. No scan, and no TLB flush but where a request needs it.
+//! leaves to the guest. No scan; a lock that CPUs share, and a TLB flush, only where a request needs
+//! it.
 
 use core::convert::Infallible;
 
 use monitor::fatal::Fatal;
 use monitor::ghcb_client::run_vmpl;
 use monitor::guest::Guest;
+use monitor::shared::{Server, Shared};
 use monitor::svsm::request::{Next, serve};
 use protocols::ghcb::RampartReason;
 use protocols::snp::Vmpl;
-use spin::{Mutex, Once};
+use spin::Once;
 
 use crate::arch::{cpu, percpu};
 use crate::mm::map_memory::MapMemory;
 use crate::platform::KernelPlatform;
 
-/// What all CPUs serve.
-struct Shared {
-    /// A request is served with this lock held, from the look at the caller's VMSA to its answer.
-    guest: Mutex<Guest<MapMemory>>,
+/// What all CPUs serve, and with what.
+struct Service {
+    /// The guest, and each vCPU's seat.
+    shared: Shared<MapMemory>,
     /// Copied for each CPU.
     platform: KernelPlatform,
     /// The guest's level.
     level: Vmpl,
 }
 
-static SHARED: Once<Shared> = Once::new();
+static SERVICE: Once<Service> = Once::new();
 
 /// Hands the guest to all CPUs.
+///
+/// # Errors
+/// [`Fatal`] when there is no memory for the CPUs' seats.
 #[inline(never)]
-pub(crate) fn share(platform: KernelPlatform, guest: Guest<MapMemory>) {
-    SHARED.call_once(|| Shared {
-        level: guest.policy.guest,
-        guest: Mutex::new(guest),
+pub(crate) fn share(platform: KernelPlatform, guest: Guest<MapMemory>) -> Result<(), Fatal> {
+    let level = guest.policy.guest;
+    let shared = Shared::new(guest).map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
+    SERVICE.call_once(|| Service {
+        shared,
         platform,
+        level,
     });
+    Ok(())
 }
 
 /// Runs the guest on the CPU that has this APIC ID until it cannot go on.
 pub(crate) fn run(apic_id: u32) -> Result<Infallible, Fatal> {
-    let shared = SHARED.get().ok_or(Fatal::INTERNAL)?;
-    let mut platform = shared.platform.clone();
+    let service = SERVICE.get().ok_or(Fatal::INTERNAL)?;
+    let mut server = Server::new(&service.shared, apic_id).ok_or(Fatal::INTERNAL)?;
+    let mut platform = service.platform.clone();
     let is_boot_cpu = percpu::this().ap.is_none();
     loop {
-        if serve_one(shared, &mut platform, apic_id)? == Next::Park {
-            cpu::halt();
+        if serve(&mut server, &mut platform)? == Next::Park {
+            park(&service.shared, apic_id)?;
             continue;
         }
-        match run_vmpl(&mut platform, shared.level) {
+        match run_vmpl(&mut platform, service.level) {
             // The guest makes a VMSA first and tells the host of it afterwards. Whoever comes here
             // in between was called without need.
             Err(Fatal::Rampart(RampartReason::RunVmplFailed, _)) if !is_boot_cpu => cpu::halt(),
@@ -58,13 +67,12 @@ pub(crate) fn run(apic_id: u32) -> Result<Infallible, Fatal> {
     }
 }
 
-/// Serves what the guest asks on this CPU, if it asks.
-fn serve_one(shared: &Shared, platform: &mut KernelPlatform, apic_id: u32) -> Result<Next, Fatal> {
-    let mut guest = shared.guest.lock();
-    let next = serve(&mut guest, platform, apic_id)?;
-    if next == Next::Park && !guest.vcpus.others_run(apic_id) {
+/// Rests until the host runs this CPU again.
+fn park(shared: &Shared<MapMemory>, apic_id: u32) -> Result<(), Fatal> {
+    if !shared.lock().vcpus.others_run(apic_id) {
         // Nobody is left who could make a VMSA runnable again.
         return Err(Fatal::new(RampartReason::GuestStopped));
     }
-    Ok(next)
+    cpu::halt();
+    Ok(())
 }

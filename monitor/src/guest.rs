@@ -6,7 +6,7 @@ use crate::pages::PagePolicy;
 use crate::vcpu::Registry;
 
 /// The state that calls of the guest read and change. One value for the virtual
-/// machine; the kernel serialises access to it.
+/// machine, behind the lock of [`Shared`](crate::shared::Shared).
 #[derive(Debug)]
 pub struct Guest<S> {
     /// Which addresses are guest memory.

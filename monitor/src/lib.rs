@@ -46,7 +46,9 @@ pub mod pages;
 pub mod platform;
 pub mod psc;
 pub mod ranges;
+pub mod shared;
 pub mod svsm;
+pub mod sync;
 #[cfg(test)]
 mod testing;
 pub mod validate;

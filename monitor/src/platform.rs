@@ -78,6 +78,29 @@ pub struct AccessFault(
 /// the memory map and the page map. VMSA pages are reached the same way:
 /// VMPL0 may write them, and the monitor does so only while EFER.SVME is clear.
 pub trait GuestMemory {
+    /// A 4 KiB page that was found to be reachable: nothing is left to be checked when it is
+    /// accessed. It stays reachable for ever; whether it is still what it was is the monitor's to
+    /// know ([`Seat`](crate::shared::Seat)).
+    type Page: Copy;
+
+    /// Finds the 4 KiB page at `gpa`.
+    ///
+    /// # Errors
+    /// [`AccessFault`].
+    fn page(&mut self, gpa: Gpa) -> Result<Self::Page, AccessFault>;
+
+    /// Reads the quadword at `offset` in the page, once. `offset` is a multiple of 8.
+    ///
+    /// # Errors
+    /// [`AccessFault`].
+    fn load(&mut self, page: Self::Page, offset: usize) -> Result<u64, AccessFault>;
+
+    /// Writes the quadword at `offset` in the page, once. `offset` is a multiple of 8.
+    ///
+    /// # Errors
+    /// [`AccessFault`]; nothing has changed.
+    fn store(&mut self, page: Self::Page, offset: usize, value: u64) -> Result<(), AccessFault>;
+
     /// Copies `to.len()` bytes from `gpa`. Each byte is read once.
     ///
     /// # Errors
@@ -96,25 +119,30 @@ pub trait GuestMemory {
     /// [`AccessFault`]; the memory may have been written in part.
     fn zero(&mut self, page: GpaPage) -> Result<(), AccessFault>;
 
-    /// Atomically puts `new` at `gpa` and returns what was there.
+    /// Atomically puts `new` at `offset` in the page and returns what was there.
     ///
     /// # Errors
     /// [`AccessFault`]; nothing has changed.
-    fn exchange_byte(&mut self, gpa: Gpa, new: u8) -> Result<u8, AccessFault>;
+    fn exchange_byte(
+        &mut self,
+        page: Self::Page,
+        offset: usize,
+        new: u8,
+    ) -> Result<u8, AccessFault>;
 
-    /// Atomically replaces the byte at `gpa` by its AND with `mask` and returns
+    /// Atomically replaces the byte at `offset` by its AND with `mask` and returns
     /// what was there. Clears EFER.SVME of a VMSA without a window.
     ///
     /// # Errors
     /// [`AccessFault`]; nothing has changed.
-    fn and_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault>;
+    fn and_byte(&mut self, page: Self::Page, offset: usize, mask: u8) -> Result<u8, AccessFault>;
 
-    /// Atomically replaces the byte at `gpa` by its OR with `mask` and returns
+    /// Atomically replaces the byte at `offset` by its OR with `mask` and returns
     /// what was there. Sets EFER.SVME again.
     ///
     /// # Errors
     /// [`AccessFault`]; nothing has changed.
-    fn or_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault>;
+    fn or_byte(&mut self, page: Self::Page, offset: usize, mask: u8) -> Result<u8, AccessFault>;
 
     /// Reads the first and the last byte of every 4 KiB of the page, which drops
     /// stale lines of its earlier owner (CVE-2025-38560, threat 11). Called after

@@ -188,6 +188,11 @@ impl Registry {
         self.cpu(apic_id)?.current
     }
 
+    /// The APIC IDs of the vCPUs, in their order.
+    pub fn apic_ids(&self) -> impl Iterator<Item = u32> {
+        self.cpus.iter().map(|cpu| cpu.apic_id)
+    }
+
     /// How many vCPUs there are.
     #[must_use]
     pub fn count(&self) -> usize {

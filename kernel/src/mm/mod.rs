@@ -25,3 +25,4 @@ mod raw;
 #[cfg(target_os = "none")]
 pub(crate) mod space;
 pub(crate) mod window;
+pub(crate) mod window_page;

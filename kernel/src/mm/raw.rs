@@ -51,6 +51,32 @@ pub(crate) unsafe fn touch(at: *const u8) {
     }
 }
 
+/// Reads a quadword, once.
+///
+/// # Safety
+/// `at` must be aligned and mapped readable.
+pub(crate) unsafe fn load(at: *const u64) -> u64 {
+    let value;
+    // SAFETY: the caller vouches for the address.
+    unsafe {
+        asm!("mov {value}, qword ptr [{at}]", at = in(reg) at, value = out(reg) value,
+             options(nostack, preserves_flags, readonly));
+    }
+    value
+}
+
+/// Writes a quadword, once.
+///
+/// # Safety
+/// `at` must be aligned and mapped writable and no Rust reference to it may exist.
+pub(crate) unsafe fn store(at: *mut u64, value: u64) {
+    // SAFETY: the caller vouches for the address.
+    unsafe {
+        asm!("mov qword ptr [{at}], {value}", at = in(reg) at, value = in(reg) value,
+             options(nostack, preserves_flags));
+    }
+}
+
 /// Atomically stores `new` and returns what was there.
 ///
 /// # Safety

@@ -9,6 +9,7 @@ use protocols::addr::{Gpa, GpaPage, GpaRange, PageSize};
 use super::layout::{PAGE_1G, PAGE_2M, PAGE_4K, WINDOW_BASE, WINDOW_SIZE};
 use super::paging::{Access, FrameSource, PageTables, PagingError, Sharing, Size};
 use super::raw;
+use super::window_page::WindowPage;
 use crate::instructions::{self, PvalidateRaw};
 
 /// The window, once it is mapped. The only way to guest memory.
@@ -61,8 +62,9 @@ impl GuestWindow {
     /// The window's address of `[gpa, gpa + len)`, `None` when any of it is not mapped.
     fn pointer(&self, gpa: Gpa, len: usize) -> Option<*mut u8> {
         let range = GpaRange::new(gpa, len as u64)?;
-        let hidden = self.hole.overlaps(range) && !self.frame.contains_range(range);
-        if hidden || range.end().get() > self.top {
+        let (start, end) = (range.start(), range.end());
+        let beside = end <= self.hole.start() || start >= self.hole.end();
+        if end.get() > self.top || !(beside || self.frame.contains_range(range)) {
             return None;
         }
         Some(core::ptr::with_exposed_provenance_mut(
@@ -86,6 +88,15 @@ impl GuestWindow {
         map_one(page.gpa().get(), Size::Page4K, tables, frames)?;
         self.frame = page.range();
         Ok(())
+    }
+
+    /// A 4 KiB page for accesses that need no further check; `None` outside the window.
+    #[must_use]
+    pub(crate) fn page(&self, gpa: Gpa) -> Option<WindowPage> {
+        let page = GpaPage::new_4k(gpa)?;
+        let base = self.pointer(gpa, page.bytes() as usize)?;
+        // SAFETY: the page is mapped, and the window never gives up what it has mapped.
+        Some(unsafe { WindowPage::new(base) })
     }
 
     /// Copies `to.len()` bytes out of guest memory, each byte read once; `None` outside the window.
@@ -115,22 +126,6 @@ impl GuestWindow {
         // SAFETY: as in `read`; a page is a multiple of 8 bytes.
         unsafe { raw::zero(to, len) };
         Some(())
-    }
-
-    /// Atomic exchange of one byte; `None` outside the window.
-    #[must_use]
-    pub(crate) fn exchange(&self, gpa: Gpa, new: u8) -> Option<u8> {
-        let at = self.pointer(gpa, 1)?;
-        // SAFETY: as in `read`.
-        Some(unsafe { raw::exchange(at, new) })
-    }
-
-    /// Atomically makes the byte (byte AND `keep`) OR `set`; returns what was there.
-    #[must_use]
-    pub(crate) fn modify(&self, gpa: Gpa, keep: u8, set: u8) -> Option<u8> {
-        let at = self.pointer(gpa, 1)?;
-        // SAFETY: as in `read`.
-        Some(unsafe { raw::modify(at, keep, set) })
     }
 
     /// Reads the first and the last byte of each 4 KiB of the page (CVE-2025-38560).

@@ -8,8 +8,13 @@ use crate::testing::{Event, World, page, page_2m, range};
 const P: u64 = World::PENDING;
 
 fn accept(world: &mut World, range: GpaRange) -> Result<(), Fatal> {
-    let policy = world.guest.policy;
-    accept_range(&mut world.machine, &mut world.guest.pages, policy, range)
+    let policy = world.shared.lock().policy;
+    accept_range(
+        &mut world.machine,
+        &mut world.shared.lock().pages,
+        policy,
+        range,
+    )
 }
 
 #[test]
@@ -27,14 +32,17 @@ fn large_pages_are_taken_where_they_can_be() {
         })
         .collect();
     assert_eq!(counted, [page(P - 0x1000), page_2m(P)]);
-    assert_eq!(world.guest.pages.state(page_2m(P)), Some(PageState::Valid));
+    assert_eq!(
+        world.shared.lock().pages.state(page_2m(P)),
+        Some(PageState::Valid)
+    );
     assert!(
         !world.readable(protocols::snp::Vmpl::VMPL2, P),
         "nothing is granted yet"
     );
     grant_range(
         &mut world.machine,
-        world.guest.policy,
+        world.shared.lock().policy,
         range(P - 0x1000, 0x20_1000),
     )
     .unwrap();
@@ -47,19 +55,27 @@ fn threat_06_a_size_mismatch_falls_back_to_small_pages_and_skips_none() {
     let mut world = World::new();
     world.machine.system.psmash(Spa(P)).unwrap();
     accept(&mut world, range(P, 0x40_0000)).unwrap();
-    assert_eq!(world.guest.pages.state(page_2m(P)), Some(PageState::Split));
     assert_eq!(
-        world.guest.pages.state(page_2m(P + 0x20_0000)),
+        world.shared.lock().pages.state(page_2m(P)),
+        Some(PageState::Split)
+    );
+    assert_eq!(
+        world.shared.lock().pages.state(page_2m(P + 0x20_0000)),
         Some(PageState::Valid)
     );
-    assert!(world.guest.pages.is_valid(range(P, 0x40_0000)));
+    assert!(world.shared.lock().pages.is_valid(range(P, 0x40_0000)));
     let validations = world.machine.take_events();
     let count = validations
         .iter()
         .filter(|e| matches!(e, Event::Pvalidate(..)))
         .count();
     assert_eq!(count, 1 + 512 + 1);
-    grant_range(&mut world.machine, world.guest.policy, range(P, 0x40_0000)).unwrap();
+    grant_range(
+        &mut world.machine,
+        world.shared.lock().policy,
+        range(P, 0x40_0000),
+    )
+    .unwrap();
     for small in page_2m(P).split() {
         assert!(world.readable(protocols::snp::Vmpl::VMPL2, small.gpa().get()));
     }
@@ -122,7 +138,12 @@ fn a_grant_follows_a_split() {
     let mut world = World::new();
     accept(&mut world, range(P, 0x20_0000)).unwrap();
     world.machine.system.psmash(Spa(P)).unwrap();
-    grant_range(&mut world.machine, world.guest.policy, range(P, 0x20_0000)).unwrap();
+    grant_range(
+        &mut world.machine,
+        world.shared.lock().policy,
+        range(P, 0x20_0000),
+    )
+    .unwrap();
     assert!(world.readable(protocols::snp::Vmpl::VMPL1, P + 0x1f_f000));
     assert!(world.readable(protocols::snp::Vmpl::VMPL2, P + 0x1f_f000));
 }
@@ -140,7 +161,11 @@ fn threat_44_a_grant_of_an_exchanged_page_ends_the_machine() {
     world.machine.system.map(page_2m(P), Spa(0x8000_0000));
     let end = Err(Fatal::page_lost(page_2m(P).gpa()));
     assert_eq!(
-        grant_range(&mut world.machine, world.guest.policy, range(P, 0x20_0000)),
+        grant_range(
+            &mut world.machine,
+            world.shared.lock().policy,
+            range(P, 0x20_0000)
+        ),
         end
     );
 }

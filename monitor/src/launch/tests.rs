@@ -10,7 +10,7 @@ use zerocopy::FromZeros;
 
 use super::*;
 use crate::fatal::Fatal;
-use crate::svsm::request::{Next, serve};
+use crate::svsm::request::Next;
 use crate::testing::{Event, Firmware, World, cpuid_page, page, page_2m, range};
 
 /// A world before the launch: nothing of the guest's is open.
@@ -60,7 +60,7 @@ impl Launch {
             vmsa: self.vmsa,
         };
         let bytes = self.firmware.bytes();
-        let (guest, machine) = (&mut self.world.guest, &mut self.world.machine);
+        let (guest, machine) = (&mut *self.world.shared.lock(), &mut self.world.machine);
         launch(
             machine,
             &mut Ghcb::zeroed(),
@@ -83,7 +83,7 @@ fn the_guest_is_launched() {
         (VMSA, 5, true)
     );
     let world = &mut launch.world;
-    assert_eq!(world.guest.vcpus.current(5), Some(vcpu));
+    assert_eq!(world.shared.lock().vcpus.current(5), Some(vcpu));
 
     // Everything that the image asked for, and nothing more.
     for gpa in [0x80_0000, 0x80_8fff, 0x80_a000, 0x82_ffff, ROM, 0xffff_ffff] {
@@ -95,7 +95,7 @@ fn the_guest_is_launched() {
         assert!(!world.readable(Vmpl::VMPL1, gpa), "{gpa:#x}");
     }
     assert_eq!(
-        world.guest.pages.state(page_2m(ROM)),
+        world.shared.lock().pages.state(page_2m(ROM)),
         Some(crate::page_map::PageState::Valid)
     );
 
@@ -179,8 +179,8 @@ fn the_vcpu_starts_at_the_reset_vector_and_its_first_call_is_served() {
             ..Default::default()
         },
     );
-    let (guest, machine) = (&mut world.guest, &mut world.machine);
-    assert_eq!(serve(guest, machine, 5), Ok(Next::Enter));
+    world.seat(vcpu);
+    assert_eq!(world.serve(5), Ok(Next::Enter));
     assert_eq!(world.field(5, offset_of!(Vmsa, rax)), 0);
 }
 

@@ -6,18 +6,16 @@
 
 use core::mem::offset_of;
 
-use protocols::addr::Gpa;
-use protocols::ghcb::ExitCode;
-use protocols::snp::{EFER_SVME, Vmsa};
-use protocols::svsm::{CoreCall, ProtocolId, Request, ResultCode};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
-
 use super::core_protocol;
 use crate::error::CallError;
 use crate::fatal::Fatal;
 use crate::guest::Guest;
 use crate::platform::{GuestMemory, MapStorage, Platform};
+use crate::shared::{Pages, Server, Shared};
 use crate::vcpu::Vcpu;
+use protocols::ghcb::ExitCode;
+use protocols::snp::{EFER_SVME, Vmsa};
+use protocols::svsm::{CA_CALL_PENDING, CoreCall, ProtocolId, Request, ResultCode};
 
 /// EFER.SVME lies in the register's second byte.
 const EFER_SECOND_BYTE: usize = offset_of!(Vmsa, efer) + 1;
@@ -47,19 +45,22 @@ pub struct Arguments {
     pub r9: u64,
 }
 
-/// What a call works with: the guest's state, the mechanisms, and who calls.
+/// What a call works with that changes pages or VMSAs.
 #[derive(Debug)]
 pub struct Context<'a, P: ?Sized, S> {
-    /// The guest's state.
+    /// The guest's state, held for the whole call.
     pub guest: &'a mut Guest<S>,
+    /// The way to the seats of other vCPUs.
+    pub shared: &'a Shared<S>,
     /// The mechanisms.
     pub platform: &'a mut P,
-    /// The vCPU that makes the call.
+    /// The VMSA that makes the call.
     pub caller: Vcpu,
+    /// What is in the caller's seat, which is held too.
+    pub seat: &'a mut Option<Vcpu>,
 }
 
-/// Serves what the guest has asked for on the vCPU with this APIC ID, if it has
-/// asked.
+/// Serves what the guest has asked for on a vCPU, if it has asked.
 ///
 /// Called after every return to VMPL0, wanted or not: a return without a request
 /// changes nothing (threat 26), and a request is taken only once (threat 42).
@@ -68,51 +69,71 @@ pub struct Context<'a, P: ?Sized, S> {
 /// [`Fatal`] when the virtual machine has to end; the guest's VMSA cannot be run
 /// then.
 pub fn serve<P: Platform + ?Sized, S: MapStorage>(
-    guest: &mut Guest<S>,
+    server: &mut Server<'_, S, P::Page>,
     platform: &mut P,
-    apic_id: u32,
 ) -> Result<Next, Fatal> {
-    let Some(caller) = guest.vcpus.current(apic_id) else {
+    // Until the guest is entered again nobody can take VMSA and calling area away.
+    let mut seat = server.seat.take();
+    let Some(caller) = *seat else {
         return Ok(Next::Park);
     };
-    if !disable(platform, caller.vmsa)? {
+    let pages = server.pages(platform, caller)?;
+    if !disable(platform, pages.vmsa)? {
         return Ok(Next::Park);
     }
-    let next = match take(platform, caller)? {
-        Taken::Nothing => Next::Enter,
+    match take(platform, pages)? {
+        Taken::Nothing => {}
         Taken::Malformed => {
-            write_rax(platform, caller, ResultCode::INVALID_FORMAT)?;
-            Next::Enter
+            platform.store(
+                pages.vmsa,
+                offset_of!(Vmsa, rax),
+                ResultCode::INVALID_FORMAT.0,
+            )?;
         }
-        Taken::Call(rax, arguments) => answer(
-            Context {
-                guest,
-                platform,
-                caller,
-            },
-            rax,
-            arguments,
-        )?,
-    };
-    if next == Next::Enter {
-        enable(platform, caller.vmsa)?;
+        Taken::Call(rax, given) => {
+            let mut arguments = given;
+            let request = Request::from_rax(rax);
+            let result = match request.protocol {
+                ProtocolId::CORE => core_protocol::call(
+                    server.shared,
+                    platform,
+                    &mut seat,
+                    caller,
+                    CoreCall(request.call),
+                    &mut arguments,
+                ),
+                _ => Err(ResultCode::UNSUPPORTED_PROTOCOL.into()),
+            };
+            let code = match result {
+                Ok(Next::Park) => return Ok(Next::Park),
+                Ok(Next::Enter) => ResultCode::SUCCESS,
+                Err(CallError::Result(code)) => code,
+                Err(CallError::Fatal(fatal)) => return Err(fatal),
+            };
+            answer(platform, pages.vmsa, code, given, arguments)?;
+        }
     }
-    Ok(next)
+    enable(platform, pages.vmsa)?;
+    Ok(Next::Enter)
 }
 
 /// Clears EFER.SVME, so that the VMSA cannot be entered while it is read and
 /// written. `false` when it was clear already: somebody else has it, or the
 /// guest has cleared it.
-pub(crate) fn disable<P: GuestMemory + ?Sized>(platform: &mut P, vmsa: Gpa) -> Result<bool, Fatal> {
-    let at = field(vmsa, EFER_SECOND_BYTE)?;
-    let before = platform.and_byte(at, !SVME_IN_SECOND_BYTE)?;
+pub(crate) fn disable<P: GuestMemory + ?Sized>(
+    platform: &mut P,
+    vmsa: P::Page,
+) -> Result<bool, Fatal> {
+    let before = platform.and_byte(vmsa, EFER_SECOND_BYTE, !SVME_IN_SECOND_BYTE)?;
     Ok(before & SVME_IN_SECOND_BYTE != 0)
 }
 
 /// Sets EFER.SVME: the VMSA may be entered again.
-pub(crate) fn enable<P: GuestMemory + ?Sized>(platform: &mut P, vmsa: Gpa) -> Result<(), Fatal> {
-    let at = field(vmsa, EFER_SECOND_BYTE)?;
-    platform.or_byte(at, SVME_IN_SECOND_BYTE)?;
+pub(crate) fn enable<P: GuestMemory + ?Sized>(
+    platform: &mut P,
+    vmsa: P::Page,
+) -> Result<(), Fatal> {
+    platform.or_byte(vmsa, EFER_SECOND_BYTE, SVME_IN_SECOND_BYTE)?;
     Ok(())
 }
 
@@ -128,93 +149,49 @@ enum Taken {
 
 /// Whether the exit was a request, and which. The request is taken by an exchange
 /// of call_pending, so it is served at most once.
-fn take<P: GuestMemory + ?Sized>(platform: &mut P, caller: Vcpu) -> Result<Taken, Fatal> {
-    let exit_code: u64 = read_field(platform, caller.vmsa, offset_of!(Vmsa, guest_exit_code))?;
+fn take<P: GuestMemory + ?Sized>(platform: &mut P, pages: Pages<P::Page>) -> Result<Taken, Fatal> {
+    let vmsa = pages.vmsa;
+    let exit_code = platform.load(vmsa, offset_of!(Vmsa, guest_exit_code))?;
     if ExitCode(exit_code) != ExitCode::VMGEXIT {
         return Ok(Taken::Nothing);
     }
-    match platform.exchange_byte(caller.calling_area, 0)? {
+    match platform.exchange_byte(pages.calling_area, CA_CALL_PENDING, 0)? {
         0 => Ok(Taken::Nothing),
         1 => {
-            let rax = read_field(platform, caller.vmsa, offset_of!(Vmsa, rax))?;
-            let [rcx, rdx] = read_field(platform, caller.vmsa, offset_of!(Vmsa, rcx))?;
-            let [r8, r9] = read_field(platform, caller.vmsa, offset_of!(Vmsa, r8))?;
-            Ok(Taken::Call(rax, Arguments { rcx, rdx, r8, r9 }))
+            let rax = platform.load(vmsa, offset_of!(Vmsa, rax))?;
+            let arguments = Arguments {
+                rcx: platform.load(vmsa, offset_of!(Vmsa, rcx))?,
+                rdx: platform.load(vmsa, offset_of!(Vmsa, rdx))?,
+                r8: platform.load(vmsa, offset_of!(Vmsa, r8))?,
+                r9: platform.load(vmsa, offset_of!(Vmsa, r9))?,
+            };
+            Ok(Taken::Call(rax, arguments))
         }
         _ => Ok(Taken::Malformed),
     }
 }
 
-const _: () = {
-    assert!(offset_of!(Vmsa, rdx).abs_diff(offset_of!(Vmsa, rcx)) == 8);
-    assert!(offset_of!(Vmsa, r9).abs_diff(offset_of!(Vmsa, r8)) == 8);
-};
-
-/// Serves a call and writes its registers.
-fn answer<P: Platform + ?Sized, S: MapStorage>(
-    mut context: Context<'_, P, S>,
-    rax_in: u64,
-    given: Arguments,
-) -> Result<Next, Fatal> {
-    let mut arguments = given;
-    let request = Request::from_rax(rax_in);
-    let result = match request.protocol {
-        ProtocolId::CORE => {
-            core_protocol::call(&mut context, CoreCall(request.call), &mut arguments)
+/// Writes RAX and the registers that the call has changed. Untouched ones stay as
+/// they are; Linux presets some of them to see.
+fn answer<P: GuestMemory + ?Sized>(
+    platform: &mut P,
+    vmsa: P::Page,
+    code: ResultCode,
+    before: Arguments,
+    after: Arguments,
+) -> Result<(), Fatal> {
+    platform.store(vmsa, offset_of!(Vmsa, rax), code.0)?;
+    for (offset, before, after) in [
+        (offset_of!(Vmsa, rcx), before.rcx, after.rcx),
+        (offset_of!(Vmsa, rdx), before.rdx, after.rdx),
+        (offset_of!(Vmsa, r8), before.r8, after.r8),
+        (offset_of!(Vmsa, r9), before.r9, after.r9),
+    ] {
+        if before != after {
+            platform.store(vmsa, offset, after)?;
         }
-        _ => Err(ResultCode::UNSUPPORTED_PROTOCOL.into()),
-    };
-    let code = match result {
-        Ok(Next::Park) => return Ok(Next::Park),
-        Ok(Next::Enter) => ResultCode::SUCCESS,
-        Err(CallError::Result(code)) => code,
-        Err(CallError::Fatal(fatal)) => return Err(fatal),
-    };
-    let vmsa = context.caller.vmsa;
-    write_rax(context.platform, context.caller, code)?;
-    // Untouched registers stay as they are; Linux presets some of them to see.
-    let (before, after) = ([given.rcx, given.rdx], [arguments.rcx, arguments.rdx]);
-    if before != after {
-        write_field(context.platform, vmsa, offset_of!(Vmsa, rcx), &after)?;
     }
-    let (before, after) = ([given.r8, given.r9], [arguments.r8, arguments.r9]);
-    if before != after {
-        write_field(context.platform, vmsa, offset_of!(Vmsa, r8), &after)?;
-    }
-    Ok(Next::Enter)
-}
-
-fn write_rax<P: GuestMemory + ?Sized>(
-    platform: &mut P,
-    caller: Vcpu,
-    result: ResultCode,
-) -> Result<(), Fatal> {
-    write_field(platform, caller.vmsa, offset_of!(Vmsa, rax), &result.0)
-}
-
-/// Reads a field of a VMSA, once.
-fn read_field<P: GuestMemory + ?Sized, T: FromBytes + IntoBytes>(
-    platform: &mut P,
-    vmsa: Gpa,
-    offset: usize,
-) -> Result<T, Fatal> {
-    let mut value = T::new_zeroed();
-    platform.read(field(vmsa, offset)?, value.as_mut_bytes())?;
-    Ok(value)
-}
-
-fn write_field<P: GuestMemory + ?Sized, T: IntoBytes + Immutable>(
-    platform: &mut P,
-    vmsa: Gpa,
-    offset: usize,
-    value: &T,
-) -> Result<(), Fatal> {
-    platform.write(field(vmsa, offset)?, value.as_bytes())?;
     Ok(())
-}
-
-fn field(vmsa: Gpa, offset: usize) -> Result<Gpa, Fatal> {
-    vmsa.checked_add(offset as u64).ok_or(Fatal::INTERNAL)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use protocols::snp::{EFER_SVME, Vmsa};
+use protocols::snp::{EFER_SVME, Vmpl, Vmsa};
 use protocols::svsm::{CoreCall, ProtocolQuery, Request, ResultCode};
 
 use super::request::{Arguments, Next, disable, enable};
@@ -40,10 +40,10 @@ fn runnable(world: &mut World, apic_id: u32) -> bool {
 fn threat_47_a_vcpu_that_the_guest_has_made_no_vmsa_for_waits() {
     let mut world = World::new();
     assert_eq!(world.serve(World::AP), Ok(Next::Park));
-    assert!(world.guest.vcpus.others_run(World::AP));
-    assert!(!world.guest.vcpus.others_run(World::BSP));
+    assert!(world.shared.lock().vcpus.others_run(World::AP));
+    assert!(!world.shared.lock().vcpus.others_run(World::BSP));
     // And one that the machine has not got.
-    assert_eq!(world.serve(77), Ok(Next::Park));
+    assert!(world.shared.seat(77).is_none());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn threat_26_a_vcpu_woken_before_its_vmsa_is_started_changes_nothing() {
     let before = world.peek::<0x670>(VMSAS[0]);
     assert_eq!(world.serve(World::AP), Ok(Next::Enter));
     assert_eq!(world.peek::<0x670>(VMSAS[0]), before);
-    assert!(world.guest.vcpus.others_run(World::BSP));
+    assert!(world.shared.lock().vcpus.others_run(World::BSP));
 }
 
 #[test]
@@ -94,6 +94,39 @@ fn threat_39_a_vmsa_whose_request_is_being_served_is_in_use() {
     assert_eq!(world.serve(World::AP), Ok(Next::Park));
 }
 
+/// The vCPU is at work for ever.
+fn at_work(world: &World, apic_id: u32) {
+    core::mem::forget(world.shared.seat(apic_id).unwrap().take());
+}
+
+#[test]
+fn a_vcpu_at_work_gets_no_other_vmsa() {
+    let mut world = with_ap();
+    at_work(&world, World::AP);
+    world.write_vmsa(VMSAS[1], |_| ());
+    let (call, ap) = (CoreCall::CREATE_VCPU, World::AP.into());
+    let created = world.core(call, VMSAS[1], OTHER_AREA, ap);
+    assert_eq!(created, ResultCode::BUSY);
+    assert!(world.writable(Vmpl::VMPL2, VMSAS[1]), "and keeps the page");
+    assert!(world.shared.lock().check_page(VMSAS[1]).is_ok());
+    assert!(world.shared.lock().check_page(OTHER_AREA).is_ok());
+    let current = world.shared.lock().vcpus.current(World::AP).unwrap();
+    assert_eq!(current.vmsa.get(), VMSAS[0]);
+}
+
+#[test]
+fn threat_39_a_vmsa_whose_vcpu_is_at_work_is_in_use_and_an_older_one_is_not() {
+    let mut world = with_ap();
+    world.write_vmsa(VMSAS[1], |_| ());
+    let (call, ap) = (CoreCall::CREATE_VCPU, World::AP.into());
+    let created = world.core(call, VMSAS[1], AREAS[0], ap);
+    assert_eq!(created, ResultCode::SUCCESS);
+    at_work(&world, World::AP);
+    assert_eq!(delete(&mut world, 1), ResultCode::CORE_FAIL_INUSE);
+    assert!(runnable(&mut world, World::AP));
+    assert_eq!(delete(&mut world, 0), ResultCode::SUCCESS);
+}
+
 #[test]
 fn a_processor_goes_and_comes_again_and_again() {
     let mut world = with_ap();
@@ -106,15 +139,15 @@ fn a_processor_goes_and_comes_again_and_again() {
         let created = world.core(call, VMSAS[new], AREAS[0], ap);
         assert_eq!(created, ResultCode::SUCCESS, "{round}");
         assert_eq!(delete(&mut world, old), ResultCode::SUCCESS, "{round}");
-        let current = world.guest.vcpus.current(World::AP).unwrap();
+        let current = world.shared.lock().vcpus.current(World::AP).unwrap();
         assert_eq!(current.vmsa.get(), VMSAS[new]);
         assert_eq!(world.serve(World::AP), Ok(Next::Enter));
         assert!(runnable(&mut world, World::AP));
-        let live = world.guest.vcpus.is_live(page(AREAS[0]).gpa());
+        let live = world.shared.lock().vcpus.is_live(page(AREAS[0]).gpa());
         assert!(live, "the area stays the newer one's");
     }
     assert_eq!(delete(&mut world, 1), ResultCode::SUCCESS);
-    assert!(!world.guest.vcpus.is_live(page(AREAS[0]).gpa()));
+    assert!(!world.shared.lock().vcpus.is_live(page(AREAS[0]).gpa()));
 }
 
 #[test]
@@ -126,7 +159,7 @@ fn a_vcpu_that_deleted_itself_is_made_again_by_another() {
     };
     world.ask(World::AP, Request::core(CoreCall::DELETE_VCPU).rax(), own);
     assert_eq!(world.serve(World::AP), Ok(Next::Park));
-    assert!(!world.guest.vcpus.others_run(World::BSP));
+    assert!(!world.shared.lock().vcpus.others_run(World::BSP));
     assert_eq!(create(&mut world, 0), ResultCode::SUCCESS);
     assert_eq!(world.serve(World::AP), Ok(Next::Enter));
 }
@@ -147,7 +180,7 @@ fn each_vcpu_moves_its_own_calling_area() {
         assert_eq!(refused.result, ResultCode::INVALID_ADDRESS, "{gpa:#x}");
     }
     let area = |world: &World, apic_id| {
-        let vcpu = world.guest.vcpus.current(apic_id).unwrap();
+        let vcpu = world.shared.lock().vcpus.current(apic_id).unwrap();
         vcpu.calling_area.get()
     };
     assert_eq!(area(&world, World::BSP), World::CALLING_AREA);

@@ -112,7 +112,7 @@ fn guest_step() -> impl Strategy<Value = Step> {
             .prop_map(|(vmsa, area, apic_id, vmpl)| Step::Create { vmsa, area, apic_id, vmpl }),
         2 => address().prop_map(Step::Delete),
         1 => address().prop_map(Step::Share),
-        1 => (0u32..3).prop_map(Step::Spurious),
+        1 => prop_oneof![Just(World::BSP), Just(World::AP), Just(World::LAUNCHED)].prop_map(Step::Spurious),
     ]
 }
 
@@ -149,7 +149,7 @@ impl World {
     /// The guest calls, if its vCPU can run.
     fn guest_calls(&mut self, rax: u64, rcx: u64, rdx: u64, r8: u64) -> Result<(), Fatal> {
         // A VMSA that the guest makes for its own vCPU takes the startup VMSA's place.
-        let Some(vcpu) = self.guest.vcpus.current(World::BSP) else {
+        let Some(vcpu) = self.shared.lock().vcpus.current(World::BSP) else {
             return Ok(());
         };
         let writes = [
@@ -365,14 +365,19 @@ impl World {
     /// What holds beside that while the host is honest: the map is the truth, and
     /// so is the registry.
     fn check_truth(&mut self) {
+        for apic_id in [World::BSP, World::AP, World::LAUNCHED] {
+            let seat = self.shared.seat(apic_id).unwrap().take();
+            let current = self.shared.lock().vcpus.current(apic_id);
+            assert_eq!(*seat, current, "the seat of {apic_id}");
+        }
         for spa in Self::system_pages().filter(|spa| spa.0 < SPARE || spa.0 >= World::WINDOW) {
             let entry = self.machine.system.rmp().entry(spa);
             let page = Self::page_of(spa.0, false).unwrap();
-            let known = self.guest.pages.is_valid(page.range());
+            let known = self.shared.lock().pages.is_valid(page.range());
             assert_eq!(known, entry.is_validated(), "{spa:?}");
-            let live = self.guest.vcpus.find(page.gpa()).is_some();
+            let live = self.shared.lock().vcpus.find(page.gpa()).is_some();
             assert_eq!(live, entry.is_vmsa(), "{spa:?}");
-            if known && !live && self.guest.memory.is_guest(page.range()) {
+            if known && !live && self.shared.lock().memory.is_guest(page.range()) {
                 for level in [Vmpl::VMPL1, Vmpl::VMPL2] {
                     assert_eq!(entry.rights(level), Rights::all(), "{spa:?}");
                 }
@@ -383,7 +388,7 @@ impl World {
 
 fn world() -> World {
     let mut world = World::new();
-    world.guest.policy.evict = false;
+    world.shared.lock().policy.evict = false;
     world.poke(SECRET, b"firmware");
     for page in [0x9_f000, 0xa_0000, 0xa_1000] {
         world.private(World::page_of(page, false).unwrap());

@@ -41,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) system: System,
     pub(crate) events: Vec<Event>,
     pub(crate) host: HostScript,
+    /// How often a page was looked for.
+    pub(crate) pages_found: usize,
     intruder: Option<Intruder>,
 }
 
@@ -53,6 +55,7 @@ impl Machine {
             system: System::new(5 << 30, Asid::new(1).unwrap()),
             events: Vec::new(),
             host: HostScript::honest(),
+            pages_found: 0,
             intruder: None,
         }
     }
@@ -132,6 +135,25 @@ impl Rmp for Machine {
 }
 
 impl GuestMemory for Machine {
+    type Page = Gpa;
+
+    fn page(&mut self, gpa: Gpa) -> Result<Gpa, AccessFault> {
+        self.pages_found += 1;
+        Ok(gpa)
+    }
+
+    fn load(&mut self, page: Gpa, offset: usize) -> Result<u64, AccessFault> {
+        assert_eq!(offset % 8, 0);
+        let mut bytes = [0; 8];
+        self.read(at(page, offset), &mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn store(&mut self, page: Gpa, offset: usize, value: u64) -> Result<(), AccessFault> {
+        assert_eq!(offset % 8, 0);
+        self.write(at(page, offset), &value.to_le_bytes())
+    }
+
     fn read(&mut self, gpa: Gpa, to: &mut [u8]) -> Result<(), AccessFault> {
         self.step(Event::Read(gpa, to.len()));
         self.system
@@ -153,17 +175,20 @@ impl GuestMemory for Machine {
         result.map_err(|_| AccessFault(page.gpa()))
     }
 
-    fn exchange_byte(&mut self, gpa: Gpa, new: u8) -> Result<u8, AccessFault> {
+    fn exchange_byte(&mut self, page: Gpa, offset: usize, new: u8) -> Result<u8, AccessFault> {
+        let gpa = at(page, offset);
         self.step(Event::Exchange(gpa));
         self.update(gpa, |_| new)
     }
 
-    fn and_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
+    fn and_byte(&mut self, page: Gpa, offset: usize, mask: u8) -> Result<u8, AccessFault> {
+        let gpa = at(page, offset);
         self.step(Event::And(gpa));
         self.update(gpa, |byte| byte & mask)
     }
 
-    fn or_byte(&mut self, gpa: Gpa, mask: u8) -> Result<u8, AccessFault> {
+    fn or_byte(&mut self, page: Gpa, offset: usize, mask: u8) -> Result<u8, AccessFault> {
+        let gpa = at(page, offset);
         self.step(Event::Or(gpa));
         self.update(gpa, |byte| byte | mask)
     }
@@ -178,6 +203,10 @@ impl GuestMemory for Machine {
         }
         Ok(())
     }
+}
+
+fn at(page: Gpa, offset: usize) -> Gpa {
+    page.checked_add(offset as u64).unwrap()
 }
 
 impl Host for Machine {

@@ -19,6 +19,7 @@ use crate::memory::{GuestMemoryMap, ImageRanges, parse_ram};
 use crate::page_map::{Layout, PageMap};
 use crate::pages::PagePolicy;
 use crate::platform::Rmp;
+use crate::shared::{Server, Shared};
 use crate::svsm::request::{Arguments, Next, serve};
 use crate::vcpu::{Registry, Vcpu};
 
@@ -43,7 +44,7 @@ pub(crate) struct Outcome {
 
 pub(crate) struct World {
     pub(crate) machine: Machine,
-    pub(crate) guest: Guest<FrameStore>,
+    pub(crate) shared: Shared<FrameStore>,
 }
 
 impl World {
@@ -90,7 +91,7 @@ impl World {
         };
         let mut world = World {
             machine: Machine::new(),
-            guest,
+            shared: Shared::new(guest).unwrap(),
         };
         world.claim(image.firmware);
         world.machine.take_events();
@@ -123,7 +124,7 @@ impl World {
         for page in range.pages(PageSize::Size2M) {
             self.private(page);
             assert_eq!(claim(&mut self.machine, page), Ok(Claimed::Whole));
-            self.guest.pages.mark_valid(page).unwrap();
+            self.shared.lock().pages.mark_valid(page).unwrap();
         }
     }
 
@@ -131,8 +132,14 @@ impl World {
         for page in range.pages(PageSize::Size2M) {
             self.private(page);
         }
-        let policy = self.guest.policy;
-        accept_range(&mut self.machine, &mut self.guest.pages, policy, range).unwrap();
+        let policy = self.shared.lock().policy;
+        accept_range(
+            &mut self.machine,
+            &mut self.shared.lock().pages,
+            policy,
+            range,
+        )
+        .unwrap();
         grant_range(&mut self.machine, policy, range).unwrap();
     }
 
@@ -152,7 +159,13 @@ impl World {
             apic_id: Self::BSP,
             startup: true,
         };
-        self.guest.vcpus.register(vcpu).unwrap();
+        self.shared.lock().vcpus.register(vcpu).unwrap();
+        self.seat(vcpu);
+    }
+
+    /// Gives a vCPU that was registered before the guest ran its seat.
+    pub(crate) fn seat(&mut self, vcpu: Vcpu) {
+        *self.shared.seat(vcpu.apic_id).unwrap().take() = Some(vcpu);
     }
 
     /// Writes memory as VMPL0, unrecorded.
@@ -187,12 +200,26 @@ impl World {
 
     /// Sets a field of the vCPU's current VMSA.
     pub(crate) fn set_field(&mut self, apic_id: u32, offset: usize, value: u64) {
-        let vmsa = self.guest.vcpus.current(apic_id).unwrap().vmsa.get();
+        let vmsa = self
+            .shared
+            .lock()
+            .vcpus
+            .current(apic_id)
+            .unwrap()
+            .vmsa
+            .get();
         self.poke(vmsa + offset as u64, &value.to_le_bytes());
     }
 
     pub(crate) fn field(&mut self, apic_id: u32, offset: usize) -> u64 {
-        let vmsa = self.guest.vcpus.current(apic_id).unwrap().vmsa.get();
+        let vmsa = self
+            .shared
+            .lock()
+            .vcpus
+            .current(apic_id)
+            .unwrap()
+            .vmsa
+            .get();
         self.peek_u64(vmsa + offset as u64)
     }
 
@@ -208,19 +235,32 @@ impl World {
         ] {
             self.set_field(apic_id, offset, value);
         }
-        let area = self.guest.vcpus.current(apic_id).unwrap().calling_area;
+        let area = self
+            .shared
+            .lock()
+            .vcpus
+            .current(apic_id)
+            .unwrap()
+            .calling_area;
         self.poke(area.get(), &[1]);
     }
 
     pub(crate) fn serve(&mut self, apic_id: u32) -> Result<Next, Fatal> {
-        serve(&mut self.guest, &mut self.machine, apic_id)
+        let mut server = Server::new(&self.shared, apic_id).unwrap();
+        serve(&mut server, &mut self.machine)
     }
 
     /// A call by the vCPU that has to return to the guest.
     pub(crate) fn call_on(&mut self, apic_id: u32, rax: u64, arguments: Arguments) -> Outcome {
         self.ask(apic_id, rax, arguments);
         assert_eq!(self.serve(apic_id), Ok(Next::Enter));
-        let area = self.guest.vcpus.current(apic_id).unwrap().calling_area;
+        let area = self
+            .shared
+            .lock()
+            .vcpus
+            .current(apic_id)
+            .unwrap()
+            .calling_area;
         assert_eq!(self.machine.byte(area), 0, "call_pending is taken");
         Outcome {
             result: ResultCode {
@@ -263,7 +303,8 @@ impl World {
     /// The same with the list in the calling area's buffer.
     pub(crate) fn pvalidate(&mut self, entries: &[PvalidateEntry]) -> (ResultCode, u16) {
         let area = self
-            .guest
+            .shared
+            .lock()
             .vcpus
             .current(Self::BSP)
             .unwrap()

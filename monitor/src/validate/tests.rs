@@ -12,10 +12,10 @@ const NONE: Rights = Rights::empty();
 const ALL: Rights = Rights::all();
 
 fn do_validate(world: &mut World, page: GpaPage, ignore: bool) -> Result<(), CallError> {
-    let policy = world.guest.policy;
+    let policy = world.shared.lock().policy;
     validate(
         &mut world.machine,
-        &mut world.guest.pages,
+        &mut world.shared.lock().pages,
         policy,
         page,
         ignore,
@@ -23,10 +23,10 @@ fn do_validate(world: &mut World, page: GpaPage, ignore: bool) -> Result<(), Cal
 }
 
 fn do_rescind(world: &mut World, page: GpaPage, ignore: bool) -> Result<(), CallError> {
-    let policy = world.guest.policy;
+    let policy = world.shared.lock().policy;
     rescind(
         &mut world.machine,
-        &mut world.guest.pages,
+        &mut world.shared.lock().pages,
         policy,
         page,
         ignore,
@@ -71,7 +71,10 @@ fn the_order_is_validate_touch_zero_grant() {
             Event::Rmpadjust(large, Vmpl::VMPL2, ALL, false),
         ]
     );
-    assert_eq!(world.guest.pages.state(large), Some(PageState::Valid));
+    assert_eq!(
+        world.shared.lock().pages.state(large),
+        Some(PageState::Valid)
+    );
     assert_eq!(entry(&world.machine, P), (ALL, ALL, NONE, true));
 }
 
@@ -79,7 +82,7 @@ fn the_order_is_validate_touch_zero_grant() {
 fn the_guest_s_level_is_a_choice_of_the_image() {
     for (level, granted) in [(Vmpl::VMPL1, 1), (Vmpl::VMPL3, 3)] {
         let mut world = World::new();
-        world.guest.policy.guest = level;
+        world.shared.lock().policy.guest = level;
         do_validate(&mut world, page_2m(P), false).unwrap();
         let grants = |event: &&Event| matches!(event, Event::Rmpadjust(..));
         assert_eq!(
@@ -92,7 +95,7 @@ fn the_guest_s_level_is_a_choice_of_the_image() {
 #[test]
 fn threat_11_pages_are_touched_unless_the_processor_needs_no_help() {
     let mut world = World::new();
-    world.guest.policy.evict = false;
+    world.shared.lock().policy.evict = false;
     do_validate(&mut world, page_2m(P), false).unwrap();
     assert!(
         !world
@@ -100,7 +103,7 @@ fn threat_11_pages_are_touched_unless_the_processor_needs_no_help() {
             .take_events()
             .contains(&Event::Evict(page_2m(P)))
     );
-    world.guest.policy.evict = true;
+    world.shared.lock().policy.evict = true;
     do_validate(&mut world, page_2m(P + 0x20_0000), false).unwrap();
     let events = world.machine.take_events();
     let place = |wanted| events.iter().position(|event| *event == wanted).unwrap();
@@ -123,7 +126,10 @@ fn threat_09_the_order_is_revoke_flush_rescind() {
             Event::Pvalidate(large, false),
         ]
     );
-    assert_eq!(world.guest.pages.state(large), Some(PageState::Invalid));
+    assert_eq!(
+        world.shared.lock().pages.state(large),
+        Some(PageState::Invalid)
+    );
     assert_eq!(
         entry(&world.machine, World::LARGE),
         (NONE, NONE, NONE, false)
@@ -191,7 +197,10 @@ fn threat_02_ignoring_the_flag_is_allowed_only_where_the_map_says_so() {
         do_validate(&mut world, invalid, false),
         result(ResultCode::CORE_NO_CHANGE)
     );
-    assert_eq!(world.guest.pages.state(invalid), Some(PageState::Invalid));
+    assert_eq!(
+        world.shared.lock().pages.state(invalid),
+        Some(PageState::Invalid)
+    );
     assert_eq!(entry(&world.machine, P).1, NONE);
 }
 

@@ -6,14 +6,14 @@ const PAGE: u64 = World::SMALL + 0x5000;
 #[test]
 fn a_page_to_hand_over_is_aligned_guest_memory_validated_and_not_live() {
     let world = World::new();
-    assert_eq!(world.guest.check_page(PAGE), Ok(page(PAGE)));
+    assert_eq!(world.shared.lock().check_page(PAGE), Ok(page(PAGE)));
     assert_eq!(
-        world.guest.check_page(World::LARGE + 0x1000),
+        world.shared.lock().check_page(World::LARGE + 0x1000),
         Ok(page(World::LARGE + 0x1000))
     );
     for misaligned in [PAGE + 1, PAGE + 8, PAGE + 0xfff, u64::MAX] {
         assert_eq!(
-            world.guest.check_page(misaligned),
+            world.shared.lock().check_page(misaligned),
             Err(ResultCode::INVALID_PARAMETER)
         );
     }
@@ -30,7 +30,7 @@ fn a_page_to_hand_over_is_aligned_guest_memory_validated_and_not_live() {
         (0xffff_ffff_ffff_f000, "wraps"),
     ] {
         assert_eq!(
-            world.guest.check_page(gpa),
+            world.shared.lock().check_page(gpa),
             Err(ResultCode::INVALID_ADDRESS),
             "{why}"
         );
@@ -40,15 +40,15 @@ fn a_page_to_hand_over_is_aligned_guest_memory_validated_and_not_live() {
 #[test]
 fn threat_43_a_structure_stays_within_its_page() {
     let world = World::new();
-    assert!(world.guest.check_structure(PAGE + 0xff8, 8).is_ok());
-    assert!(world.guest.check_structure(PAGE, 0x1000).is_ok());
+    assert!(world.shared.lock().check_structure(PAGE + 0xff8, 8).is_ok());
+    assert!(world.shared.lock().check_structure(PAGE, 0x1000).is_ok());
     for (gpa, len) in [
         (PAGE + 0xff8, 9),
         (PAGE, 0x1001),
         (PAGE, 0),
         (PAGE + 1, u64::MAX),
     ] {
-        let result = world.guest.check_structure(gpa, len);
+        let result = world.shared.lock().check_structure(gpa, len);
         assert_eq!(
             result,
             Err(ResultCode::INVALID_PARAMETER),
@@ -61,24 +61,24 @@ fn threat_43_a_structure_stays_within_its_page() {
 fn threat_42_a_structure_is_never_over_control_bytes() {
     let world = World::new();
     let area = World::CALLING_AREA;
-    assert!(world.guest.check_structure(area + 8, 4088).is_ok());
+    assert!(world.shared.lock().check_structure(area + 8, 4088).is_ok());
     for (gpa, len) in [(area, 8), (area + 7, 1), (area + 7, 8), (area, 1)] {
         assert_eq!(
-            world.guest.check_structure(gpa, len),
+            world.shared.lock().check_structure(gpa, len),
             Err(ResultCode::INVALID_ADDRESS)
         );
     }
     assert_eq!(
-        world.guest.check_structure(World::VMSA, 8),
+        world.shared.lock().check_structure(World::VMSA, 8),
         Err(ResultCode::INVALID_ADDRESS)
     );
     assert_eq!(
-        world.guest.check_structure(World::PENDING, 8),
+        world.shared.lock().check_structure(World::PENDING, 8),
         Err(ResultCode::INVALID_ADDRESS)
     );
     let last = 0xffff_ffff_ffff_fff8;
     assert_eq!(
-        world.guest.check_structure(last, 8),
+        world.shared.lock().check_structure(last, 8),
         Err(ResultCode::INVALID_ADDRESS)
     );
 }
@@ -92,7 +92,7 @@ fn threat_40_validation_never_touches_a_live_page_or_the_firmware() {
         page(0xa_0000),
         page_2m(World::WINDOW),
     ] {
-        assert_eq!(world.guest.check_validatable(good), Ok(()));
+        assert_eq!(world.shared.lock().check_validatable(good), Ok(()));
     }
     for bad in [
         page(World::CALLING_AREA),
@@ -105,7 +105,7 @@ fn threat_40_validation_never_touches_a_live_page_or_the_firmware() {
         page_2m(World::WINDOW - 0x20_0000),
     ] {
         assert_eq!(
-            world.guest.check_validatable(bad),
+            world.shared.lock().check_validatable(bad),
             Err(ResultCode::INVALID_ADDRESS),
             "{bad:?}"
         );

@@ -9,6 +9,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::error::CallError;
 use crate::fatal::Fatal;
 use crate::platform::{MapStorage, Platform};
+use crate::shared::Seat;
 use crate::svsm::request::{Arguments, Context, Next};
 use crate::vcpu::{RegisterError, Vcpu};
 use crate::vmsa_page;
@@ -50,6 +51,16 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
             RegisterError::InUse => ResultCode::INVALID_ADDRESS,
             RegisterError::Full => ResultCode::INVALID_REQUEST,
         })?;
+    // The vCPU may be at work for the VMSA that this one takes the place of. Not for long, and
+    // every guest asks again.
+    let mut other = None;
+    let seat = if apic_id == context.caller.apic_id {
+        &mut *context.seat
+    } else {
+        let seat = context.shared.seat(apic_id);
+        let taken = seat.and_then(Seat::try_take).ok_or(ResultCode::BUSY)?;
+        &mut **other.insert(taken)
+    };
 
     let policy = context.guest.policy;
     vmsa_page::revoke(context.platform, policy, page)?;
@@ -68,6 +79,7 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
         .vcpus
         .register(vcpu)
         .map_err(|_| Fatal::INTERNAL)?;
+    *seat = Some(vcpu);
     Ok(Next::Enter)
 }
 

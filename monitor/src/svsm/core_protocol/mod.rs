@@ -12,6 +12,8 @@ use protocols::svsm::{CoreCall, ProtocolId, ResultCode};
 use super::request::{Arguments, Context, Next};
 use crate::error::CallError;
 use crate::platform::{MapStorage, Platform};
+use crate::shared::Shared;
+use crate::vcpu::Vcpu;
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -31,18 +33,31 @@ const fn offered(protocol: ProtocolId) -> Option<(u32, u32)> {
 ///
 /// # Errors
 /// The result for the guest, or the end of the virtual machine.
-pub fn call<P: Platform + ?Sized, S: MapStorage>(
-    context: &mut Context<'_, P, S>,
+pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
+    shared: &Shared<S>,
+    platform: &mut P,
+    seat: &mut Option<Vcpu>,
+    caller: Vcpu,
     call: CoreCall,
     arguments: &mut Arguments,
 ) -> Result<Next, CallError> {
     match call {
-        CoreCall::REMAP_CA => remap_ca::call(context, arguments),
-        CoreCall::PVALIDATE => pvalidate::call(context, arguments),
-        CoreCall::CREATE_VCPU => create_vcpu::call(context, arguments),
-        CoreCall::DELETE_VCPU => delete_vcpu::call(context, arguments),
-        CoreCall::QUERY_PROTOCOL => Ok(query_protocol::call(arguments)),
-        CoreCall::CONFIGURE_VTOM => configure_vtom::call(arguments),
+        CoreCall::QUERY_PROTOCOL => return Ok(query_protocol::call(arguments)),
+        CoreCall::CONFIGURE_VTOM => return configure_vtom::call(arguments),
+        _ => {}
+    }
+    let mut context = Context {
+        guest: &mut shared.lock(),
+        shared,
+        platform,
+        caller,
+        seat,
+    };
+    match call {
+        CoreCall::REMAP_CA => remap_ca::call(&mut context, arguments),
+        CoreCall::PVALIDATE => pvalidate::call(&mut context, arguments),
+        CoreCall::CREATE_VCPU => create_vcpu::call(&mut context, arguments),
+        CoreCall::DELETE_VCPU => delete_vcpu::call(&mut context, arguments),
         _ => Err(ResultCode::UNSUPPORTED_CALL.into()),
     }
 }

@@ -1,6 +1,7 @@
 //! REMAP_CA: the caller moves its calling area. RCX = the new page.
 
 use protocols::addr::Gpa;
+use protocols::svsm::CA_CALL_PENDING;
 
 use crate::error::CallError;
 use crate::fatal::Fatal;
@@ -18,13 +19,16 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
         return Ok(Next::Enter);
     }
     let new = context.guest.check_page(arguments.rcx)?.gpa();
-    context.platform.exchange_byte(new, 0)?;
+    let page = context.platform.page(new)?;
+    context.platform.exchange_byte(page, CA_CALL_PENDING, 0)?;
     context
         .guest
         .vcpus
         .move_calling_area(context.caller.vmsa, new)
         .map_err(|_| Fatal::INTERNAL)?;
-    context.caller.calling_area = new;
+    if let Some(current) = context.seat {
+        current.calling_area = new;
+    }
     Ok(Next::Enter)
 }
 

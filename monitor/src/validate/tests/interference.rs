@@ -22,7 +22,7 @@ fn threat_06_a_size_mismatch_is_the_guest_s_to_handle() {
     for small in page_2m(P).split() {
         do_validate(&mut world, small, false).unwrap();
     }
-    assert!(world.guest.pages.is_valid(page_2m(P).range()));
+    assert!(world.shared.lock().pages.is_valid(page_2m(P).range()));
     assert_eq!(entry(&world.machine, P + 0x1f_f000), (ALL, ALL, NONE, true));
 }
 
@@ -39,7 +39,10 @@ fn threat_06_a_split_between_validation_and_grant_is_undone() {
         do_validate(&mut world, large, false),
         result(ResultCode::CORE_SIZEMISMATCH)
     );
-    assert_eq!(world.guest.pages.state(large), Some(PageState::Invalid));
+    assert_eq!(
+        world.shared.lock().pages.state(large),
+        Some(PageState::Invalid)
+    );
     for small in large.split() {
         assert_eq!(
             entry(&world.machine, small.gpa().get()),
@@ -67,7 +70,10 @@ fn threat_06_a_split_before_the_rescission_leaves_the_page_as_it_was() {
             do_rescind(&mut world, large, false),
             result(ResultCode::CORE_SIZEMISMATCH)
         );
-        assert_eq!(world.guest.pages.state(large), Some(PageState::Valid));
+        assert_eq!(
+            world.shared.lock().pages.state(large),
+            Some(PageState::Valid)
+        );
         for small in large.split() {
             assert_eq!(
                 entry(&world.machine, small.gpa().get()),
@@ -79,7 +85,10 @@ fn threat_06_a_split_before_the_rescission_leaves_the_page_as_it_was() {
     for small in large.split() {
         do_rescind(&mut world, small, false).unwrap();
     }
-    assert_eq!(world.guest.pages.state(large), Some(PageState::Invalid));
+    assert_eq!(
+        world.shared.lock().pages.state(large),
+        Some(PageState::Invalid)
+    );
 }
 
 #[test]
@@ -159,7 +168,10 @@ fn a_refused_grant_takes_the_validation_back() {
         do_validate(&mut world, target, false),
         result(ResultCode::CORE_FAIL_INUSE)
     );
-    assert_eq!(world.guest.pages.state(target), Some(PageState::Invalid));
+    assert_eq!(
+        world.shared.lock().pages.state(target),
+        Some(PageState::Invalid)
+    );
     assert_eq!(
         entry(&world.machine, target.gpa().get()),
         (NONE, NONE, NONE, false)
@@ -188,7 +200,7 @@ fn a_map_without_memory_ends_the_machine() {
     let mut world = World::new();
     let mut ram = RangeList::new();
     ram.insert(range(0, World::RAM)).unwrap();
-    world.guest.pages = PageMap::new(
+    world.shared.lock().pages = PageMap::new(
         Layout::new(&ram, range(0xffc0_0000, 0x40_0000)),
         FrameStore::new(0),
     );

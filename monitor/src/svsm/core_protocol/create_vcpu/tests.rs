@@ -25,7 +25,7 @@ fn assert_ordinary(world: &mut World, gpa: u64) {
     assert!(!is_vmsa(world, page(gpa)));
     assert!(world.writable(Vmpl::VMPL2, gpa + 0xfff));
     assert!(world.writable(Vmpl::VMPL1, gpa + 0xfff));
-    assert!(world.guest.check_page(gpa).is_ok());
+    assert!(world.shared.lock().check_page(gpa).is_ok());
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_page_becomes_a_vmsa() {
         assert_eq!(world.readable(level, NEW), readable, "{level}");
         assert!(!world.writable(level, NEW), "{level}");
     }
-    let vcpu = world.guest.vcpus.current(World::AP).unwrap();
+    let vcpu = world.shared.lock().vcpus.current(World::AP).unwrap();
     assert_eq!((vcpu.vmsa.get(), vcpu.calling_area.get()), (NEW, AREA));
     let spa = world.machine.system.translate(vcpu.vmsa).unwrap();
     world.machine.system.enter_vmsa(spa).unwrap();
@@ -114,7 +114,7 @@ fn threat_38_only_the_guest_s_level_its_features_and_a_runnable_vmsa() {
             ResultCode::INVALID_PARAMETER
         );
         assert_ordinary(&mut world, NEW);
-        assert_eq!(world.guest.vcpus.current(World::AP), None);
+        assert_eq!(world.shared.lock().vcpus.current(World::AP), None);
     }
 }
 
@@ -221,11 +221,18 @@ fn threat_47_only_apic_ids_of_the_machine_and_the_newest_vmsa_counts() {
         ResultCode::SUCCESS
     );
     assert_eq!(
-        world.guest.vcpus.current(World::AP).unwrap().vmsa.get(),
+        world
+            .shared
+            .lock()
+            .vcpus
+            .current(World::AP)
+            .unwrap()
+            .vmsa
+            .get(),
         other
     );
     // The old one is no calling vCPU any longer: nothing reads its requests.
-    assert!(world.guest.vcpus.is_live(page(NEW).gpa()));
+    assert!(world.shared.lock().vcpus.is_live(page(NEW).gpa()));
 }
 
 #[test]

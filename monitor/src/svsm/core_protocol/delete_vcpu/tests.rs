@@ -26,9 +26,9 @@ fn the_page_is_ordinary_memory_again() {
     let mut world = with_ap();
     assert_eq!(delete(&mut world, NEW), ResultCode::SUCCESS);
     assert!(world.writable(Vmpl::VMPL2, NEW));
-    assert!(world.guest.check_page(NEW).is_ok());
-    assert!(world.guest.check_page(AREA).is_ok());
-    assert_eq!(world.guest.vcpus.current(World::AP), None);
+    assert!(world.shared.lock().check_page(NEW).is_ok());
+    assert!(world.shared.lock().check_page(AREA).is_ok());
+    assert_eq!(world.shared.lock().vcpus.current(World::AP), None);
     let spa = world.machine.system.translate(page(NEW).gpa()).unwrap();
     assert!(world.machine.system.enter_vmsa(spa).is_err());
     // It can be made a VMSA again: a restart of the processor.
@@ -91,7 +91,7 @@ fn unknown_vmsas_and_the_startup_vcpu_are_refused() {
             "{gpa:#x}"
         );
     }
-    assert!(world.guest.vcpus.current(World::BSP).is_some());
+    assert!(world.shared.lock().vcpus.current(World::BSP).is_some());
 }
 
 #[test]

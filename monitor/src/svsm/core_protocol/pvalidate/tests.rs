@@ -36,7 +36,7 @@ fn a_list_is_done_and_next_is_at_its_end() {
     assert!(!world.readable(Vmpl::VMPL3, P));
     assert!(!world.readable(Vmpl::VMPL2, World::LARGE));
     assert_eq!(
-        world.guest.pages.state(page_2m(World::LARGE)),
+        world.shared.lock().pages.state(page_2m(World::LARGE)),
         Some(PageState::Invalid)
     );
 }
@@ -66,11 +66,11 @@ fn a_list_begins_at_next() {
     );
     assert_eq!(world.peek(LIST + 2), [2, 0]);
     assert_eq!(
-        world.guest.pages.state(page_2m(P)),
+        world.shared.lock().pages.state(page_2m(P)),
         Some(PageState::Invalid)
     );
     assert_eq!(
-        world.guest.pages.state(page_2m(P + PAGE_2M)),
+        world.shared.lock().pages.state(page_2m(P + PAGE_2M)),
         Some(PageState::Valid)
     );
 }
@@ -85,9 +85,12 @@ fn an_entry_that_fails_leaves_the_earlier_ones_done_and_next_at_it() {
         valid(page_2m(P + 2 * PAGE_2M)),
     ];
     assert_eq!(world.pvalidate(&list), (ResultCode::CORE_SIZEMISMATCH, 1));
-    assert_eq!(world.guest.pages.state(page_2m(P)), Some(PageState::Valid));
     assert_eq!(
-        world.guest.pages.state(page_2m(P + 2 * PAGE_2M)),
+        world.shared.lock().pages.state(page_2m(P)),
+        Some(PageState::Valid)
+    );
+    assert_eq!(
+        world.shared.lock().pages.state(page_2m(P + 2 * PAGE_2M)),
         Some(PageState::Invalid)
     );
     // As Linux does it: next + 1 and again, the failed range later in small pages.
@@ -101,7 +104,7 @@ fn an_entry_that_fails_leaves_the_earlier_ones_done_and_next_at_it() {
     );
     assert_eq!(world.peek(area + 10), [3, 0]);
     assert_eq!(
-        world.guest.pages.state(page_2m(P + 2 * PAGE_2M)),
+        world.shared.lock().pages.state(page_2m(P + 2 * PAGE_2M)),
         Some(PageState::Valid)
     );
     let small: Vec<_> = page_2m(P + PAGE_2M).split().take(500).map(valid).collect();
@@ -141,12 +144,15 @@ fn each_fault_of_an_entry_has_its_result() {
         ),
         (PvalidateEntry(!0xfff | 5), ResultCode::INVALID_PARAMETER),
     ] {
-        let before = world.guest.pages.state(old);
+        let before = world.shared.lock().pages.state(old);
         let (result, next) = world.pvalidate(&[entry]);
         assert_eq!(result, expected, "{entry:?}");
         assert_eq!(next, u16::from(expected == ResultCode::SUCCESS));
-        assert_eq!(world.guest.pages.state(old), before);
-        assert_eq!(world.guest.pages.state(new), Some(PageState::Invalid));
+        assert_eq!(world.shared.lock().pages.state(old), before);
+        assert_eq!(
+            world.shared.lock().pages.state(new),
+            Some(PageState::Invalid)
+        );
     }
 }
 
@@ -206,7 +212,7 @@ fn reserved_bits_in_any_entry_change_nothing() {
             (ResultCode::INVALID_PARAMETER, 0)
         );
         assert_eq!(
-            world.guest.pages.state(page_2m(P)),
+            world.shared.lock().pages.state(page_2m(P)),
             Some(PageState::Invalid)
         );
     }
@@ -242,7 +248,7 @@ fn a_list_that_names_its_own_page_stops_there() {
         world.pvalidate_at(LIST, &list),
         (ResultCode::INVALID_ADDRESS, 1)
     );
-    assert!(world.guest.pages.is_valid(page(LIST).range()));
+    assert!(world.shared.lock().pages.is_valid(page(LIST).range()));
     // A 2 MiB entry over it as well.
     let list = [invalid(page_2m(World::LARGE))];
     let inside = World::LARGE + 0x3000;
@@ -279,11 +285,11 @@ fn threat_16_threat_43_the_list_is_copied_once() {
     let list = [valid(page_2m(P)), valid(page_2m(P + PAGE_2M))];
     assert_eq!(world.pvalidate_at(LIST, &list), (ResultCode::SUCCESS, 2));
     assert_eq!(
-        world.guest.pages.state(page_2m(World::FIRMWARE)),
+        world.shared.lock().pages.state(page_2m(World::FIRMWARE)),
         Some(PageState::Valid)
     );
     assert_eq!(
-        world.guest.pages.state(page_2m(P + PAGE_2M)),
+        world.shared.lock().pages.state(page_2m(P + PAGE_2M)),
         Some(PageState::Valid)
     );
 }

@@ -18,7 +18,8 @@ fn the_calling_area_moves_and_pending_is_clear_in_both() {
     assert_eq!(world.peek(NEW), [0, 2, 3]);
     assert_eq!(
         world
-            .guest
+            .shared
+            .lock()
             .vcpus
             .current(World::BSP)
             .unwrap()
@@ -28,7 +29,7 @@ fn the_calling_area_moves_and_pending_is_clear_in_both() {
     );
     // The next call comes through the new area, and the old one is ordinary memory.
     assert_eq!(remap(&mut world, NEW), ResultCode::SUCCESS);
-    assert!(world.guest.check_page(OLD).is_ok());
+    assert!(world.shared.lock().check_page(OLD).is_ok());
     assert_eq!(remap(&mut world, OLD), ResultCode::SUCCESS);
 }
 
@@ -38,7 +39,8 @@ fn the_area_in_use_is_a_success() {
     assert_eq!(remap(&mut world, OLD), ResultCode::SUCCESS);
     assert_eq!(
         world
-            .guest
+            .shared
+            .lock()
             .vcpus
             .current(World::BSP)
             .unwrap()
@@ -64,7 +66,8 @@ fn what_cannot_be_a_calling_area_is_refused_and_nothing_moves() {
         assert_eq!(remap(&mut world, gpa), expected, "{gpa:#x}");
         assert_eq!(
             world
-                .guest
+                .shared
+                .lock()
                 .vcpus
                 .current(World::BSP)
                 .unwrap()
