@@ -266,6 +266,7 @@ fn build(map: &[E820], options: &Options) -> Option<Box<Machine>> {
         cpuid: cpuid::table(),
         fw_cfg: FwCfg::new(map)?,
         apic_ids: processors::apic_ids().collect(),
+        releases_ghcbs: options.release_ghcbs,
     };
     let scenario = scenario::load();
     if !options.count_instructions.is_empty() && !scenario.is_empty() {

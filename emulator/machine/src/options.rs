@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// `check_every=N`: the invariants are checked after each N VMGEXITs; see
     /// [`crate::report::invariants::steps`].
     pub(crate) check_every: Option<u64>,
+    /// `release_ghcbs=yes`: what Linux forgets when a CPU comes online again is done
+    /// for it; see `host::linux`.
+    pub(crate) release_ghcbs: bool,
 }
 
 /// The options that QEMU was given. Ends the machine if one of them is unknown:
@@ -44,6 +47,7 @@ fn read(options: &mut Options, line: &str) -> Option<()> {
         ("check_every", count) => {
             options.check_every = Some(count.parse().ok().filter(|count| *count > 0)?);
         }
+        ("release_ghcbs", "yes") => options.release_ghcbs = true,
         _ => return None,
     }
     Some(())

@@ -10,6 +10,7 @@ use snp_model::vmsa as model;
 use snp_scenario::Event;
 
 use super::ghcb::GhcbView;
+use super::linux;
 use super::memory::Memory;
 use crate::machine::Machine;
 use crate::mem::phys;
@@ -91,6 +92,7 @@ pub(crate) enum Request {
 pub(crate) fn take(machine: &mut Machine, request: Request) {
     match request {
         Request::Start { level, vmsa } => {
+            linux::start_over(machine, level);
             leave(machine, ExitCode::INTR);
             if let Some(state) = machine.vcpu.levels.get_mut(usize::from(level)) {
                 // The GHCB MSR is the vCPU's and stays: OVMF relies on it when it

@@ -5,6 +5,7 @@ pub(crate) mod fw_cfg;
 pub(crate) mod ghcb;
 pub(crate) mod ioio;
 pub(crate) mod levels;
+mod linux;
 pub(crate) mod memory;
 pub(crate) mod mmio;
 pub(crate) mod msr;
@@ -34,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) fw_cfg: FwCfg,
     /// APIC IDs of the guest's vCPUs, by their number.
     pub(crate) apic_ids: Vec<u32>,
+    /// Whether Linux is helped to its held GHCBs: see [`linux`].
+    pub(crate) releases_ghcbs: bool,
 }
 
 impl Host {
