@@ -22,7 +22,7 @@ QEMU_GUEST_RESET = 43
 TEXT = {
     POWERED_OFF: "the guest powered off",
     FAILED: "nothing was started: see the message",
-    GUEST_RESET: "the guest reset the machine instead of powering it off",
+    GUEST_RESET: "the guest asked for a reset, and a guest starts again only by a new launch",
     QEMU_ENDED: "QEMU ended in some other way: see its message",
     GUEST_TERMINATED: "the guest was terminated at its own request: see the reason above",
     GUEST_STUCK: "the guest was stuck: see the machine's explanation above",

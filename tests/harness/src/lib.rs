@@ -10,12 +10,14 @@
 //! The images must have been built (`make build`); a launch without them fails
 //! with the launcher's message.
 
+mod efi;
 mod igvm;
 mod launch;
 mod outcome;
 mod run;
 mod scenario;
 
+pub use efi::resetting_application;
 pub use igvm::Igvm;
 pub use launch::Launch;
 pub use outcome::Outcome;

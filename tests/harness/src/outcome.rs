@@ -9,7 +9,7 @@ pub enum Outcome {
     NotStarted,
     /// The options were wrong.
     Usage,
-    /// The guest reset the machine instead of powering it off.
+    /// The guest asked for a reset.
     Reset,
     /// QEMU ended in some other way.
     QemuEnded,

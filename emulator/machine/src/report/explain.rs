@@ -23,7 +23,11 @@ pub(crate) fn explain(machine: &Machine, ended: Ended) {
             }
         }
         Ended::Reset => {
-            println!("VMPL{level} asked for a reset, which this machine does not do yet")
+            println!("VMPL{level} asked for a reset");
+            println!(
+                "no host can reset an SNP guest: its registers are sealed in its VMSAs, and what \
+                 the secure processor measured has changed since. It takes a new launch"
+            );
         }
         Ended::UnknownMsrRequest(value) => {
             println!("VMPL{level} made the unknown GHCB MSR request {value:#x}");
