@@ -12,10 +12,12 @@
 //! it, and a frame is touched only when something in it becomes valid.
 
 mod layout;
+mod small_pages;
 
 use protocols::addr::{GpaPage, GpaRange, PAGE_4K, PAGES_PER_2M, PageSize};
 
 pub use layout::Layout;
+pub use small_pages::SmallPages;
 
 use crate::platform::{MapFrame, MapStorage, MapStorageFault};
 
@@ -57,6 +59,38 @@ pub enum MapRefusal {
 impl From<MapStorageFault> for MapRefusal {
     fn from(fault: MapStorageFault) -> Self {
         MapRefusal::Storage(fault)
+    }
+}
+
+/// Where it is recorded which pages are validated: the whole map, or a part of it.
+pub trait PageRecord {
+    /// As [`PageMap::state`].
+    fn state(&self, page: GpaPage) -> Option<PageState>;
+
+    /// As [`PageMap::mark_valid`].
+    ///
+    /// # Errors
+    /// As there.
+    fn mark_valid(&mut self, page: GpaPage) -> Result<(), MapRefusal>;
+
+    /// As [`PageMap::mark_invalid`].
+    ///
+    /// # Errors
+    /// As there.
+    fn mark_invalid(&mut self, page: GpaPage) -> Result<(), MapRefusal>;
+}
+
+impl<S: MapStorage> PageRecord for PageMap<S> {
+    fn state(&self, page: GpaPage) -> Option<PageState> {
+        self.state(page)
+    }
+
+    fn mark_valid(&mut self, page: GpaPage) -> Result<(), MapRefusal> {
+        self.mark_valid(page)
+    }
+
+    fn mark_invalid(&mut self, page: GpaPage) -> Result<(), MapRefusal> {
+        self.mark_invalid(page)
     }
 }
 

@@ -21,7 +21,8 @@ pub struct PagePolicy {
 impl PagePolicy {
     /// The levels that own a validated guest page: VMPL1 up to the guest's.
     pub(crate) fn levels(self) -> impl Iterator<Item = Vmpl> {
-        lower_levels().filter(move |level| *level <= self.guest)
+        let own = Vmpl::ALL.get(1..=self.guest.index());
+        own.unwrap_or_default().iter().copied()
     }
 }
 

@@ -2,39 +2,100 @@
 //! failure leaves behind (nothing).
 //!
 //! * Validate → touch (CVE-2025-38560) → zero → grant the guest's level and every
-//!   more privileged one below VMPL0.
-//! * Rescind: revoke → flush every vCPU → PVALIDATE(0).
+//!   more privileged one below VMPL0; page by page.
+//! * Rescind: revoke → flush every vCPU → PVALIDATE(0); each step for all pages of
+//!   a list before the next one, so that a list costs one flush.
 //!
 //! The page map decides first; PVALIDATE's carry flag is checked as well. Where
 //! the two disagree the host has exchanged a page, and the request fails even
 //! when the guest asked to ignore the flag (threats 1 and 2).
 
+mod run;
+
 use protocols::addr::{GpaPage, PageSize};
 use protocols::snp::{Rights, RmpResult};
 use protocols::svsm::ResultCode;
 
+pub use run::{Done, Run};
+
 use crate::error::CallError;
 use crate::fatal::Fatal;
-use crate::page_map::{PageMap, PageState};
+use crate::page_map::{PageMap, PageRecord, PageState};
 use crate::pages::{PagePolicy, map_disagrees, must_change, scrub, set_rights};
 use crate::platform::{MapStorage, Platform, PvalidateOutcome, RmpadjustFail};
 
-/// Validates `page` for the guest and grants it.
+/// Validates the pages of `runs` for the guest and grants them, in their order, up
+/// to the first that fails.
 ///
-/// With `ignore_cf` a page that the map already has as valid is a success, and
-/// nothing is done to it.
+/// Where a run ignores CF, a page that the map already has as valid is a success,
+/// and nothing is done to it.
 ///
-/// # Errors
-/// The result for the guest; the page is then exactly as it was. [`CallError::Fatal`]
-/// when the host made that impossible.
+/// Errors are the result for the guest; the page that failed and those behind it
+/// are then exactly as they were. [`CallError::Fatal`] when the host made that
+/// impossible.
 pub fn validate<P: Platform + ?Sized, S: MapStorage>(
     platform: &mut P,
     map: &mut PageMap<S>,
     policy: PagePolicy,
+    runs: impl Iterator<Item = Run>,
+) -> Done {
+    run::each(map, runs, |record, page, ignore_cf| {
+        validate_page(platform, record, policy, page, ignore_cf)
+    })
+}
+
+/// Takes the pages of `runs` back from the guest, up to the first that fails. The
+/// page-state change is the guest's own. The runs are in ascending order, and no
+/// page is in two of them.
+///
+/// Where a run ignores CF, a page that the map has as invalid is a success.
+///
+/// Errors are as those of [`validate`].
+pub fn rescind<P: Platform + ?Sized, S: MapStorage>(
+    platform: &mut P,
+    map: &mut PageMap<S>,
+    policy: PagePolicy,
+    runs: impl Iterator<Item = Run> + Clone,
+) -> Done {
+    let mut flush = false;
+    let revoked = run::each(map, runs.clone(), |record, page, ignore_cf| {
+        flush |= revoke_page(platform, record, policy, page, ignore_cf)?;
+        Ok(())
+    });
+    if let Err(CallError::Fatal(_)) = revoked.result {
+        return revoked;
+    }
+    if flush {
+        platform.flush_all_vcpus();
+    }
+    let ready = run::up_to(runs, revoked.pages);
+    let rescinded = run::each(map, ready.clone(), |record, page, _| {
+        invalidate_page(platform, record, page)
+    });
+    match rescinded.result {
+        Ok(()) => revoked,
+        Err(CallError::Fatal(_)) => rescinded,
+        Err(CallError::Result(_)) => {
+            let left = run::behind(ready, rescinded.pages);
+            match give_back(platform, map, policy, left) {
+                Ok(()) => rescinded,
+                Err(end) => Done {
+                    result: Err(end),
+                    ..rescinded
+                },
+            }
+        }
+    }
+}
+
+fn validate_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
+    platform: &mut P,
+    record: &mut R,
+    policy: PagePolicy,
     page: GpaPage,
     ignore_cf: bool,
 ) -> Result<(), CallError> {
-    match map
+    match record
         .state(page)
         .ok_or(CallError::Result(ResultCode::INVALID_ADDRESS))?
     {
@@ -53,7 +114,7 @@ pub fn validate<P: Platform + ?Sized, S: MapStorage>(
         PvalidateOutcome::Fail(code) => return Err(CallError::Result(ResultCode::from_rmp(code))),
         PvalidateOutcome::Fault => return Err(Fatal::page_lost(page.gpa()).into()),
     }
-    map.mark_valid(page).map_err(map_disagrees)?;
+    record.mark_valid(page).map_err(map_disagrees)?;
     scrub(platform, policy, page)?;
     let granted = policy
         .levels()
@@ -62,31 +123,26 @@ pub fn validate<P: Platform + ?Sized, S: MapStorage>(
         Ok(()) => Ok(()),
         Err(RmpadjustFail::Fault) => Err(Fatal::page_lost(page.gpa()).into()),
         Err(RmpadjustFail::Code(code)) => {
-            undo_validate(platform, map, policy, page)?;
+            undo_validate(platform, record, policy, page)?;
             Err(CallError::Result(ResultCode::from_rmp(code)))
         }
     }
 }
 
-/// Takes `page` back from the guest. The page-state change is the guest's own.
-///
-/// With `ignore_cf` a page that the map has as invalid is a success.
-///
-/// # Errors
-/// As [`validate`].
-pub fn rescind<P: Platform + ?Sized, S: MapStorage>(
+/// Takes the guest's rights to a page away, if it is validated. Returns whether it is.
+fn revoke_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
     platform: &mut P,
-    map: &mut PageMap<S>,
+    record: &R,
     policy: PagePolicy,
     page: GpaPage,
     ignore_cf: bool,
-) -> Result<(), CallError> {
-    match map
+) -> Result<bool, CallError> {
+    match record
         .state(page)
         .ok_or(CallError::Result(ResultCode::INVALID_ADDRESS))?
     {
         PageState::Valid => {}
-        PageState::Invalid if ignore_cf => return Ok(()),
+        PageState::Invalid if ignore_cf => return Ok(false),
         PageState::Invalid => return Err(CallError::Result(ResultCode::CORE_NO_CHANGE)),
         PageState::Split => return Err(CallError::Result(ResultCode::CORE_SIZEMISMATCH)),
     }
@@ -94,20 +150,27 @@ pub fn rescind<P: Platform + ?Sized, S: MapStorage>(
         .levels()
         .try_for_each(|level| platform.rmpadjust(page, level, Rights::empty(), false));
     match revoked {
-        Ok(()) => {}
-        Err(RmpadjustFail::Fault) => return Err(Fatal::page_lost(page.gpa()).into()),
+        Ok(()) => Ok(true),
+        Err(RmpadjustFail::Fault) => Err(Fatal::page_lost(page.gpa()).into()),
         Err(RmpadjustFail::Code(code)) => {
-            set_rights(platform, policy, page, Rights::all())?;
-            return Err(CallError::Result(ResultCode::from_rmp(code)));
-        }
-    }
-    platform.flush_all_vcpus();
-    match platform.pvalidate(page, false) {
-        PvalidateOutcome::Changed => Ok(map.mark_invalid(page).map_err(map_disagrees)?),
-        PvalidateOutcome::Fail(code) => {
             set_rights(platform, policy, page, Rights::all())?;
             Err(CallError::Result(ResultCode::from_rmp(code)))
         }
+    }
+}
+
+/// Makes a page invalid that [`revoke_page`] has seen to, unless it is already.
+fn invalidate_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
+    platform: &mut P,
+    record: &mut R,
+    page: GpaPage,
+) -> Result<(), CallError> {
+    if record.state(page) != Some(PageState::Valid) {
+        return Ok(());
+    }
+    match platform.pvalidate(page, false) {
+        PvalidateOutcome::Changed => Ok(record.mark_invalid(page).map_err(map_disagrees)?),
+        PvalidateOutcome::Fail(code) => Err(CallError::Result(ResultCode::from_rmp(code))),
         // It was valid when the rights were revoked, an instruction ago: the host
         // has put another page there, and the old one may still be validated.
         PvalidateOutcome::Unchanged | PvalidateOutcome::Fault => {
@@ -116,10 +179,26 @@ pub fn rescind<P: Platform + ?Sized, S: MapStorage>(
     }
 }
 
-/// Makes a page invalid again whose rights could not be granted.
-fn undo_validate<P: Platform + ?Sized, S: MapStorage>(
+/// Gives the guest its rights to pages that were revoked and are not rescinded.
+fn give_back<P: Platform + ?Sized, S: MapStorage>(
     platform: &mut P,
     map: &mut PageMap<S>,
+    policy: PagePolicy,
+    runs: impl Iterator<Item = Run>,
+) -> Result<(), CallError> {
+    run::each(map, runs, |record, page, _| {
+        if record.state(page) == Some(PageState::Valid) {
+            set_rights(platform, policy, page, Rights::all())?;
+        }
+        Ok(())
+    })
+    .result
+}
+
+/// Makes a page invalid again whose rights could not be granted.
+fn undo_validate<P: Platform + ?Sized, R: PageRecord + ?Sized>(
+    platform: &mut P,
+    record: &mut R,
     policy: PagePolicy,
     page: GpaPage,
 ) -> Result<(), Fatal> {
@@ -134,7 +213,7 @@ fn undo_validate<P: Platform + ?Sized, S: MapStorage>(
         }
         _ => return Err(Fatal::page_lost(page.gpa())),
     }
-    map.mark_invalid(page).map_err(map_disagrees)
+    record.mark_invalid(page).map_err(map_disagrees)
 }
 
 #[cfg(test)]

@@ -83,13 +83,12 @@ impl<S: MapStorage> Guest<S> {
         }
     }
 
-    /// A page whose validation the guest may change. It need not be validated.
+    /// Pages whose validation the guest may change. They need not be validated.
     /// Calling areas stay as they are while they are registered.
     ///
     /// # Errors
     /// INVALID_ADDRESS.
-    pub fn check_validatable(&self, page: GpaPage) -> Result<(), ResultCode> {
-        let range = page.range();
+    pub fn check_validatable(&self, range: GpaRange) -> Result<(), ResultCode> {
         let usable = self.memory.is_validatable(range)
             && !self.vcpus.covers_vmsa(range)
             && !self.vcpus.covers_calling_area(range);

@@ -11,26 +11,32 @@ use crate::testing::{Event, Machine, World, page, page_2m};
 const NONE: Rights = Rights::empty();
 const ALL: Rights = Rights::all();
 
+fn one(page: GpaPage, ignore: bool) -> impl Iterator<Item = Run> + Clone {
+    core::iter::once(Run::one(page, ignore))
+}
+
 fn do_validate(world: &mut World, page: GpaPage, ignore: bool) -> Result<(), CallError> {
-    let policy = world.shared.lock().policy;
-    validate(
+    let guest = &mut *world.shared.lock();
+    let done = validate(
         &mut world.machine,
-        &mut world.shared.lock().pages,
-        policy,
-        page,
-        ignore,
-    )
+        &mut guest.pages,
+        guest.policy,
+        one(page, ignore),
+    );
+    assert_eq!(done.pages, u16::from(done.result.is_ok()));
+    done.result
 }
 
 fn do_rescind(world: &mut World, page: GpaPage, ignore: bool) -> Result<(), CallError> {
-    let policy = world.shared.lock().policy;
-    rescind(
+    let guest = &mut *world.shared.lock();
+    let done = rescind(
         &mut world.machine,
-        &mut world.shared.lock().pages,
-        policy,
-        page,
-        ignore,
-    )
+        &mut guest.pages,
+        guest.policy,
+        one(page, ignore),
+    );
+    assert_eq!(done.pages, u16::from(done.result.is_ok()));
+    done.result
 }
 
 fn result(code: ResultCode) -> Result<(), CallError> {

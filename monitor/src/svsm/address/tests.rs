@@ -92,7 +92,7 @@ fn threat_40_validation_never_touches_a_live_page_or_the_firmware() {
         page(0xa_0000),
         page_2m(World::WINDOW),
     ] {
-        assert_eq!(world.shared.lock().check_validatable(good), Ok(()));
+        assert_eq!(world.shared.lock().check_validatable(good.range()), Ok(()));
     }
     for bad in [
         page(World::CALLING_AREA),
@@ -105,7 +105,7 @@ fn threat_40_validation_never_touches_a_live_page_or_the_firmware() {
         page_2m(World::WINDOW - 0x20_0000),
     ] {
         assert_eq!(
-            world.shared.lock().check_validatable(bad),
+            world.shared.lock().check_validatable(bad.range()),
             Err(ResultCode::INVALID_ADDRESS),
             "{bad:?}"
         );

@@ -1,24 +1,32 @@
 //! PVALIDATE: a list of pages to validate or to rescind. RCX = the list.
 
-use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K, PageSize};
+use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K, PAGES_PER_2M, PageSize};
 use protocols::svsm::{
     MAX_ENTRIES_IN_CA, PVALIDATE_LIST_ALIGN, PvalidateEntry, PvalidateHeader, ResultCode,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::CallError;
+use crate::guest::Guest;
 use crate::platform::{MapStorage, Platform};
 use crate::svsm::address::page_at;
 use crate::svsm::request::{Arguments, Context, Next};
-use crate::validate::{rescind, validate};
+use crate::validate::{Done, Run, rescind, validate};
 
 /// Most entries that a list within one page holds.
 const MAX_ENTRIES: usize = (PAGE_4K as usize - size_of::<PvalidateHeader>()) / 8;
 const _: () = assert!(MAX_ENTRIES >= MAX_ENTRIES_IN_CA);
+// No list names all 4 KiB pages of a 2 MiB page, and a call that has returned has its pages done,
+// so there is never a reason to take 4 KiB entries together into one PVALIDATE of 2 MiB.
+const _: () = assert!(MAX_ENTRIES < PAGES_PER_2M as usize);
 
 /// Header and entries are copied once, before anything is done (threat 43). What
 /// is wrong with the list's form changes nothing; an entry that fails leaves the
 /// earlier ones done and `next` at itself. Success leaves `next` = entries.
+///
+/// The list is served in groups of entries that ask for the same change, each with
+/// one look at the guest's memory for the pages that follow one another. What comes
+/// out is what one entry after the other would have come to.
 pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     context: &mut Context<'_, P, S>,
     arguments: &Arguments,
@@ -26,22 +34,28 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     let mut entries = [PvalidateEntry(0); MAX_ENTRIES];
     let list = copy_list(context, arguments.rcx, &mut entries)?;
     let mut next = list.next;
-    let mut result = Ok(Next::Enter);
-    for entry in list.entries {
-        match change(context, list.page, *entry) {
-            Ok(()) => next = next.saturating_add(1),
-            Err(CallError::Result(code)) => {
+    let mut rest = list.entries;
+    let mut result = Ok(());
+    while !rest.is_empty() && result.is_ok() {
+        let done = match leading_group(context.guest, list.page, rest) {
+            Ok(group) => change(context, group),
+            Err(code) => {
                 result = Err(code.into());
                 break;
             }
-            Err(fatal) => return Err(fatal),
+        };
+        if let Err(CallError::Fatal(fatal)) = done.result {
+            return Err(fatal.into());
         }
+        next = next.saturating_add(done.pages);
+        rest = rest.get(usize::from(done.pages)..).unwrap_or_default();
+        result = done.result;
     }
     if next != list.next {
         // The list's page is still validated: no entry can name it.
         context.platform.write(list.next_field, next.as_bytes())?;
     }
-    result
+    result.map(|()| Next::Enter)
 }
 
 /// A list that was copied and has the right form.
@@ -99,24 +113,87 @@ fn copy_list<'a, P: Platform + ?Sized, S: MapStorage>(
     })
 }
 
-/// Does one entry.
+/// The entries at the start of `entries` that ask for the same change, may ask for it,
+/// and are in ascending order without overlap. There is at least one.
+///
+/// # Errors
+/// The result for the first entry, when that may not ask for it.
+fn leading_group<'a, S: MapStorage>(
+    guest: &Guest<S>,
+    list: GpaRange,
+    entries: &'a [PvalidateEntry],
+) -> Result<&'a [PvalidateEntry], ResultCode> {
+    let first = entries.first().ok_or(ResultCode::INVALID_PARAMETER)?;
+    let allowed = |range: GpaRange| {
+        guest.check_validatable(range)?;
+        if range.overlaps(list) {
+            return Err(ResultCode::INVALID_ADDRESS);
+        }
+        Ok(())
+    };
+    let mut end = Gpa::new(0);
+    let mut len = 0usize;
+    while let Some(rest @ [next, ..]) = entries.get(len..) {
+        if next.validate() != first.validate() || next.gpa() < end {
+            break;
+        }
+        let checked = leading_run(rest).and_then(|run| match run.range() {
+            Some(range) if allowed(range).is_ok() => Ok((run, range)),
+            _ => {
+                let may = |page: &GpaPage| allowed(page.range()).is_ok();
+                let run = run.with_count(run.pages().take_while(may).count());
+                // Also when it is none of them: then the first says why.
+                let range = run.range().ok_or(ResultCode::INVALID_ADDRESS)?;
+                allowed(range).map(|()| (run, range))
+            }
+        });
+        match checked {
+            Ok((run, range)) => {
+                end = range.end();
+                len = len.saturating_add(run.count().into());
+            }
+            Err(code) if len == 0 => return Err(code),
+            Err(_) => break,
+        }
+    }
+    Ok(entries.get(..len).unwrap_or_default())
+}
+
+/// The pages of the first entry and of those behind it that go on where it ends.
+fn leading_run(entries: &[PvalidateEntry]) -> Result<Run, ResultCode> {
+    let invalid = ResultCode::INVALID_PARAMETER;
+    let (first, others) = entries.split_first().ok_or(invalid)?;
+    let page = page_at(first.gpa(), first.size().ok_or(invalid)?)?;
+    let mut expected = first.0;
+    let following = others
+        .iter()
+        .take(Run::room(page).saturating_sub(1))
+        .take_while(|entry| {
+            expected = expected.wrapping_add(PAGE_4K);
+            entry.0 == expected
+        })
+        .count();
+    Ok(Run::one(page, first.ignore_cf()).with_count(following.saturating_add(1)))
+}
+
+/// Does a group of [`leading_group`].
 fn change<P: Platform + ?Sized, S: MapStorage>(
     context: &mut Context<'_, P, S>,
-    list: GpaRange,
-    entry: PvalidateEntry,
-) -> Result<(), CallError> {
-    let size = entry.size().ok_or(ResultCode::INVALID_PARAMETER)?;
-    let page = page_at(entry.gpa(), size)?;
-    context.guest.check_validatable(page)?;
-    if page.range().overlaps(list) {
-        return Err(ResultCode::INVALID_ADDRESS.into());
-    }
+    group: &[PvalidateEntry],
+) -> Done {
     let policy = context.guest.policy;
-    let pages = &mut context.guest.pages;
-    if entry.validate() {
-        validate(context.platform, pages, policy, page, entry.ignore_cf())
+    let map = &mut context.guest.pages;
+    let mut rest = group;
+    // Each of the group's runs was made once, so none fails here.
+    let runs = core::iter::from_fn(move || {
+        let run = leading_run(rest).ok()?;
+        rest = rest.get(usize::from(run.count())..)?;
+        Some(run)
+    });
+    if group.first().is_some_and(|entry| entry.validate()) {
+        validate(context.platform, map, policy, runs)
     } else {
-        rescind(context.platform, pages, policy, page, entry.ignore_cf())
+        rescind(context.platform, map, policy, runs)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::vec::Vec;
 
 use protocols::addr::PAGE_2M;
-use protocols::snp::Vmpl;
+use protocols::snp::{Rights, Vmpl};
 use protocols::svsm::CoreCall;
 use snp_model::types::Spa;
 
@@ -305,3 +305,5 @@ fn the_legacy_window_is_accepted() {
     assert_eq!(world.pvalidate(&entries), (ResultCode::SUCCESS, 96));
     assert!(world.readable(Vmpl::VMPL2, 0xf_ffff));
 }
+
+mod lists;
