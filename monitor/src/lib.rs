@@ -32,6 +32,8 @@ extern crate std;
 pub mod accept;
 pub mod ap;
 pub mod apic_ids;
+#[cfg(all(test, feature = "loom"))]
+mod concurrency;
 pub mod cpuid;
 pub mod error;
 pub mod fatal;

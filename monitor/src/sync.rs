@@ -1,7 +1,7 @@
 //! The lock of everything that vCPUs share. One module, so that the tests can put a scheduler's own
-//! lock in its place and try the orders in which vCPUs may come (feature `shuttle`).
+//! lock in its place and try the orders in which vCPUs may come (feature `loom`).
 
-#[cfg(not(feature = "shuttle"))]
+#[cfg(not(feature = "loom"))]
 mod imp {
     /// A spin lock: VMPL0 runs with interrupts off and has nothing else to do.
     #[derive(Debug)]
@@ -12,7 +12,7 @@ mod imp {
 
     impl<T> Lock<T> {
         /// A free lock.
-        pub const fn new(value: T) -> Self {
+        pub fn new(value: T) -> Self {
             Self(spin::Mutex::new(value))
         }
 
@@ -35,38 +35,87 @@ mod imp {
     }
 }
 
-#[cfg(feature = "shuttle")]
+#[cfg(feature = "loom")]
+#[allow(clippy::unwrap_used, reason = "never part of the firmware")]
 mod imp {
-    use shuttle::sync::{Mutex, MutexGuard};
+    use core::ops::{Deref, DerefMut};
 
-    /// The scheduler's lock.
+    use loom::sync::{Condvar, Mutex, MutexGuard};
+
+    /// The same to the scheduler. Made of two locks, because the scheduler's own `try_lock` waits.
     #[derive(Debug)]
-    pub struct Lock<T>(Mutex<T>);
+    pub struct Lock<T> {
+        held: Mutex<bool>,
+        freed: Condvar,
+        value: Mutex<T>,
+    }
 
     /// Gives the lock back when it is dropped.
-    pub type Guard<'a, T> = MutexGuard<'a, T>;
+    #[derive(Debug)]
+    pub struct Guard<'a, T> {
+        lock: &'a Lock<T>,
+        value: Option<MutexGuard<'a, T>>,
+    }
 
     impl<T> Lock<T> {
         /// A free lock.
-        pub const fn new(value: T) -> Self {
-            Self(Mutex::new(value))
+        pub fn new(value: T) -> Self {
+            Self {
+                held: Mutex::new(false),
+                freed: Condvar::new(),
+                value: Mutex::new(value),
+            }
         }
 
         /// What it has guarded.
         #[cfg(test)]
         pub(crate) fn into_inner(self) -> T {
-            self.0.into_inner().unwrap()
+            self.value.into_inner().unwrap()
         }
 
         /// Waits for it.
-        #[allow(clippy::expect_used, reason = "never part of the firmware")]
         pub fn lock(&self) -> Guard<'_, T> {
-            self.0.lock().expect("a vCPU panicked")
+            let mut held = self.held.lock().unwrap();
+            while *held {
+                held = self.freed.wait(held).unwrap();
+            }
+            self.taken(held)
         }
 
         /// `None` when somebody has it.
         pub fn try_lock(&self) -> Option<Guard<'_, T>> {
-            self.0.try_lock().ok()
+            let held = self.held.lock().unwrap();
+            (!*held).then(|| self.taken(held))
+        }
+
+        fn taken(&self, mut held: MutexGuard<'_, bool>) -> Guard<'_, T> {
+            *held = true;
+            Guard {
+                lock: self,
+                value: Some(self.value.lock().unwrap()),
+            }
+        }
+    }
+
+    impl<T> Deref for Guard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.value.as_ref().unwrap()
+        }
+    }
+
+    impl<T> DerefMut for Guard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.value.as_mut().unwrap()
+        }
+    }
+
+    impl<T> Drop for Guard<'_, T> {
+        fn drop(&mut self) {
+            self.value = None;
+            *self.lock.held.lock().unwrap() = false;
+            self.lock.freed.notify_one();
         }
     }
 }

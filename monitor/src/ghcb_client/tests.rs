@@ -1,5 +1,4 @@
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::vec;
 use std::vec::Vec;
 
@@ -92,7 +91,7 @@ fn threat_21_no_exception_is_taken_as_an_answer() {
 
 #[test]
 fn a_line_goes_out_in_one_exit() {
-    let sent = Rc::new(RefCell::new(Vec::new()));
+    let sent = Arc::new(Mutex::new(Vec::new()));
     let seen = sent.clone();
     let mut machine = Machine::new();
     machine.host.on_page(move |_, ghcb| {
@@ -100,13 +99,15 @@ fn a_line_goes_out_in_one_exit() {
         assert!(info.is_string() && info.is_repeated() && !info.is_in());
         assert_eq!((info.port(), info.size()), (0x3f8, Some(IoSize::Byte)));
         let count = ghcb.sw_exit_info2 as usize;
-        seen.borrow_mut().push(ghcb.shared_buffer[..count].to_vec());
+        seen.lock()
+            .unwrap()
+            .push(ghcb.shared_buffer[..count].to_vec());
         ghcb.clear_valid();
         ghcb.respond(Response::NO_ACTION, 0);
     });
     let line = vec![b'x'; SHARED_BUFFER_SIZE + 5];
     write_port(&mut machine, &mut Ghcb::zeroed(), 0x3f8, &line).unwrap();
-    let lengths: Vec<usize> = sent.borrow().iter().map(Vec::len).collect();
+    let lengths: Vec<usize> = sent.lock().unwrap().iter().map(Vec::len).collect();
     assert_eq!(lengths, [SHARED_BUFFER_SIZE, 5]);
 }
 

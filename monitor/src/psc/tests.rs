@@ -1,5 +1,4 @@
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -66,10 +65,10 @@ fn a_longer_list_goes_in_full_batches() {
 /// A host that is asked for four pages and answers as `answer` changes the header
 /// and the entry that it points to.
 fn with_answers(
-    mut answer: impl FnMut(u32, &mut PscHeader, &mut u16) -> (Response, u64) + 'static,
+    mut answer: impl FnMut(u32, &mut PscHeader, &mut u16) -> (Response, u64) + Send + 'static,
 ) -> (Result<(), Fatal>, Vec<(u16, u16)>) {
     let mut machine = Machine::new();
-    let asked = Rc::new(RefCell::new(Vec::new()));
+    let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = asked.clone();
     let mut round = 0;
     machine
@@ -82,7 +81,9 @@ fn with_answers(
             let entry = PscEntry::read_from_prefix(&ghcb.shared_buffer[place..])
                 .unwrap()
                 .0;
-            seen.borrow_mut().push((header.cur_entry, entry.cur_page()));
+            seen.lock()
+                .unwrap()
+                .push((header.cur_entry, entry.cur_page()));
             let mut page = entry.cur_page();
             let (response, info2) = answer(round, &mut header, &mut page);
             round += 1;
@@ -101,7 +102,7 @@ fn with_answers(
     let pages = range(0x20_0000, 4 * PAGE_2M).pages(PageSize::Size2M);
     let pages = Clones(pages.collect());
     let result = change(&mut machine, &mut ghcb(), pages, PscOperation::SHARED);
-    let asked = asked.borrow().clone();
+    let asked = asked.lock().unwrap().clone();
     (result, asked)
 }
 

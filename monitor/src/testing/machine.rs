@@ -35,7 +35,7 @@ pub(crate) enum Event {
     Flush,
 }
 
-type Intruder = Box<dyn FnMut(Event, &mut System)>;
+type Intruder = Box<dyn FnMut(Event, &mut System) + Send>;
 
 pub(crate) struct Machine {
     pub(crate) system: System,
@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// From now on `intruder` runs before every step, with the step to come.
-    pub(crate) fn intrude(&mut self, intruder: impl FnMut(Event, &mut System) + 'static) {
+    pub(crate) fn intrude(&mut self, intruder: impl FnMut(Event, &mut System) + Send + 'static) {
         self.intruder = Some(Box::new(intruder));
     }
 

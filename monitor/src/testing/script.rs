@@ -9,8 +9,8 @@ use protocols::ghcb::{
 use snp_model::system::{PageState, System};
 use zerocopy::{FromBytes, IntoBytes};
 
-type MsrScript = Box<dyn FnMut(MsrRequest) -> MsrValue>;
-pub(crate) type PageScript = Box<dyn FnMut(&mut System, &mut Ghcb)>;
+type MsrScript = Box<dyn FnMut(MsrRequest) -> MsrValue + Send>;
+pub(crate) type PageScript = Box<dyn FnMut(&mut System, &mut Ghcb) + Send>;
 
 pub(crate) struct HostScript {
     msr: MsrScript,
@@ -25,11 +25,11 @@ impl HostScript {
         }
     }
 
-    pub(crate) fn on_msr(&mut self, script: impl FnMut(MsrRequest) -> MsrValue + 'static) {
+    pub(crate) fn on_msr(&mut self, script: impl FnMut(MsrRequest) -> MsrValue + Send + 'static) {
         self.msr = Box::new(script);
     }
 
-    pub(crate) fn on_page(&mut self, script: impl FnMut(&mut System, &mut Ghcb) + 'static) {
+    pub(crate) fn on_page(&mut self, script: impl FnMut(&mut System, &mut Ghcb) + Send + 'static) {
         self.page = Box::new(script);
     }
 

@@ -111,6 +111,18 @@ impl World {
         world
     }
 
+    /// As [`new`](Self::new), but with 16 small pages and no large one: a world that is made
+    /// for each of many orders of events.
+    #[cfg(feature = "loom")]
+    pub(crate) fn tiny() -> Self {
+        let mut world = Self::before_launch();
+        world.shared.lock().policy.evict = false;
+        world.open_granted(range(Self::SMALL, 0x1_0000));
+        world.private(page_2m(Self::PENDING));
+        world.start();
+        world
+    }
+
     /// The host gives a page to the guest.
     pub(crate) fn private(&mut self, page: GpaPage) {
         self.machine
