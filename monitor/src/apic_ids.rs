@@ -16,6 +16,9 @@ pub const MAX_VCPUS: usize = 512;
 /// Bytes of the longest list: the count, and an ID for each vCPU.
 pub const LIST_BYTES: usize = (MAX_VCPUS + 1) * ID_BYTES;
 
+/// Every processor, to x2APIC, and so no one's ID (APM volume 2, section 16.9).
+const BROADCAST: u32 = u32::MAX;
+
 const ID_BYTES: usize = size_of::<u32>();
 /// Pages that the list gets: [`LIST_BYTES`] fit in one.
 const PAGES: u64 = 1;
@@ -40,7 +43,8 @@ pub fn ask<H: Host + ?Sized>(host: &mut H, ghcb: &mut Ghcb, page: Gpa) -> Result
 ///
 /// # Errors
 /// [`Fatal`] with ApicIdListMalformed for a list that is empty, longer than `vp_count`
-/// or [`MAX_VCPUS`], has an ID twice, or has not the boot processor's.
+/// or [`MAX_VCPUS`], has an ID twice or one that is none, or has not the boot
+/// processor's. A shorter list is taken: so many vCPUs are used.
 pub fn parse(list: &[u8], boot: u32, vp_count: u32) -> Result<Vec<u32>, Fatal> {
     let mut words = list
         .chunks_exact(ID_BYTES)
@@ -61,6 +65,9 @@ pub fn parse(list: &[u8], boot: u32, vp_count: u32) -> Result<Vec<u32>, Fatal> {
     ids.sort_unstable();
     if let Some([twice, _]) = ids.array_windows().find(|[a, b]| a == b) {
         return Err(malformed(u64::from(*twice)));
+    }
+    if ids.last() == Some(&BROADCAST) {
+        return Err(malformed(BROADCAST.into()));
     }
     match ids.binary_search(&boot) {
         Ok(at) => {

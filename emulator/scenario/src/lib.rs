@@ -29,7 +29,7 @@ mod point;
 mod script;
 mod words;
 
-pub use lie::{Class, GhcbLie, Lie, PscLie, Register, RunVmplLie};
+pub use lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, Register, RunVmplLie};
 pub use parse::{Line, MAX_LINES, ParseError, Wrong, parse};
 pub use point::{Event, Moment, Point, Request, Times};
 pub use script::{Due, Script};

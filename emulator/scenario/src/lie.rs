@@ -73,6 +73,22 @@ pub enum RunVmplLie {
     Level(u8),
 }
 
+/// The most APIC IDs that a lie names.
+pub const MAX_APIC_IDS: usize = 8;
+
+/// How AP creation is answered wrongly: always with success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApCreationLie {
+    /// `never`: nothing is started.
+    Never,
+    /// `on ID`: another vCPU gets the VMSA, the one with this APIC ID.
+    On(u32),
+    /// `twice ID`: the vCPU that was asked for gets it, and this one as well.
+    Twice(u32),
+    /// `at LEVEL`: it is run as the VMSA of another level.
+    At(u8),
+}
+
 /// One way of the host to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
@@ -162,6 +178,15 @@ pub enum Lie {
     Ghcb(GhcbLie),
     /// `run-vmpl …`.
     RunVmpl(RunVmplLie),
+    /// `apic-ids COUNT ID…`: this list of APIC IDs. Zeros follow those that are named.
+    ApicIds {
+        /// How long the list says that it is.
+        count: u32,
+        /// The IDs.
+        ids: [u32; MAX_APIC_IDS],
+    },
+    /// `ap-creation …`.
+    ApCreation(ApCreationLie),
     /// `resume-after-termination N`: the level is entered again N times.
     ResumeAfterTermination(u32),
 }
@@ -202,7 +227,12 @@ impl Lie {
             | Lie::Inject { .. }
             | Lie::ForgeVc(_)
             | Lie::GhcbPoke { .. } => Class::Deed,
-            Lie::Psc(_) | Lie::MsrAnswer(_) | Lie::Ghcb(_) | Lie::RunVmpl(_) => Class::Answer,
+            Lie::Psc(_)
+            | Lie::MsrAnswer(_)
+            | Lie::Ghcb(_)
+            | Lie::RunVmpl(_)
+            | Lie::ApicIds { .. }
+            | Lie::ApCreation(_) => Class::Answer,
             Lie::ResumeAfterTermination(_) => Class::End,
         }
     }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::lie::{Class, GhcbLie, Lie, PscLie, RunVmplLie};
+use crate::lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, RunVmplLie};
 use crate::point::{Moment, Point, Times};
 use crate::words::{Words, parse_number};
 
@@ -263,6 +263,8 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
         },
         "ghcb" => ghcb(words)?,
         "run-vmpl" => Lie::RunVmpl(run_vmpl(words)?),
+        "apic-ids" => apic_ids(words)?,
+        "ap-creation" => Lie::ApCreation(ap_creation(words)?),
         "resume-after-termination" => Lie::ResumeAfterTermination(words.typed("a count")?),
         "then" | "vmgexit" | "nae" | "terminate" | "enter" | "pvalidate" | "rmpadjust" => {
             return Err(Wrong::NoWhen);
@@ -341,6 +343,28 @@ fn run_vmpl(words: &mut Words<'_>) -> Result<RunVmplLie, Wrong> {
         "spurious" => RunVmplLie::Spurious,
         "refuse" => RunVmplLie::Refuse,
         "level" => RunVmplLie::Level(words.number("a level", 3)? as u8),
+        word => return Err(Wrong::unexpected(word)),
+    })
+}
+
+fn apic_ids(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    let count = words.typed("a count")?;
+    let mut ids = [0; MAX_APIC_IDS];
+    for id in &mut ids {
+        match words.optional("an APIC ID")? {
+            Some(named) => *id = named,
+            None => break,
+        }
+    }
+    Ok(Lie::ApicIds { count, ids })
+}
+
+fn ap_creation(words: &mut Words<'_>) -> Result<ApCreationLie, Wrong> {
+    Ok(match words.next("how")? {
+        "never" => ApCreationLie::Never,
+        "on" => ApCreationLie::On(words.typed("an APIC ID")?),
+        "twice" => ApCreationLie::Twice(words.typed("an APIC ID")?),
+        "at" => ApCreationLie::At(words.number("a level", 3)? as u8),
         word => return Err(Wrong::unexpected(word)),
     })
 }

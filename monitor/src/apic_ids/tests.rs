@@ -54,6 +54,26 @@ fn threat_47_a_duplicate_and_a_missing_boot_processor_are_refused() {
 }
 
 #[test]
+fn threat_47_an_id_that_is_none_is_refused() {
+    let all = u32::MAX;
+    assert_eq!(parse(&list(3, &[0, all, 5]), 0, 8), refused(all.into()));
+    assert_eq!(parse(&list(1, &[all]), all, 8), refused(all.into()));
+    // Beyond the list's end nothing counts.
+    assert_eq!(parse(&list(2, &[0, 5, all]), 0, 8), Ok(std::vec![0, 5]));
+    let largest = all - 1;
+    assert_eq!(
+        parse(&list(2, &[largest, 0]), 0, 8),
+        Ok(std::vec![0, largest])
+    );
+}
+
+#[test]
+fn threat_47_fewer_vcpus_than_the_host_said_are_taken() {
+    assert_eq!(parse(&list(2, &[4, 0]), 0, 512), Ok(std::vec![0, 4]));
+    assert_eq!(parse(&list(1, &[0]), 0, 512), Ok(std::vec![0]));
+}
+
+#[test]
 fn the_host_is_asked_once_with_a_page_of_its_own() {
     let mut machine = Machine::new();
     machine.host.on_page(|_: &mut System, ghcb: &mut Ghcb| {
@@ -111,6 +131,7 @@ proptest! {
             sorted.sort_unstable();
             sorted.dedup();
             prop_assert_eq!(sorted.len(), ids.len());
+            prop_assert!(!ids.contains(&u32::MAX));
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Expectation {
     GuestTerminated(Termination),
     /// `guest fails TEXT`: one check of the test guest fails, with this text.
     GuestFails(String),
+    /// `stands still`: every vCPU waits for another one, for ever.
+    StandsStill,
     /// `violated`: the machine sees what must never be. For detectors.
     Violated,
 }
@@ -45,6 +47,11 @@ pub struct Scenario {
     pub expectation: Expectation,
     text: String,
     image: Image,
+    /// vCPUs: the line `# vcpus:`, or one.
+    vcpus: u32,
+    /// What has to stand in the console, `# shows:`, and what must not, `# lacks:`.
+    shows: Vec<String>,
+    lacks: Vec<String>,
 }
 
 /// The folder of the scenario files.
@@ -69,11 +76,14 @@ impl Scenario {
     fn read(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let headers = |key: &str| -> Vec<&str> {
+            let lines = text.lines();
+            lines.filter_map(|line| line.strip_prefix(key)).collect()
+        };
         let header = |key: &str| {
-            let mut lines = text.lines().filter_map(|line| line.strip_prefix(key));
-            let first = lines.next();
-            assert!(lines.next().is_none(), "{name}: {key} twice");
-            first
+            let lines = headers(key);
+            assert!(lines.len() < 2, "{name}: {key} twice");
+            lines.first().copied()
         };
         let expectation = header("# expect: ")
             .and_then(Expectation::parse)
@@ -84,11 +94,18 @@ impl Scenario {
             Some("plain") => Image::Plain,
             Some(other) => panic!("{name}: image {other:?}"),
         };
+        let vcpus = header("# vcpus: ").map_or(1, |count| {
+            count.parse().unwrap_or_else(|e| panic!("{name}: {e}"))
+        });
+        let owned = |lines: Vec<&str>| lines.into_iter().map(str::to_owned).collect();
         Self {
-            name: name.into_owned(),
             expectation,
-            text,
             image,
+            vcpus,
+            shows: owned(headers("# shows: ")),
+            lacks: owned(headers("# lacks: ")),
+            name: name.into_owned(),
+            text,
         }
     }
 
@@ -101,7 +118,11 @@ impl Scenario {
                 .option("--kernel", "none")
                 .timeout(60),
         };
-        launch.mem(MEMORY).scenario(&self.text).run()
+        launch
+            .mem(MEMORY)
+            .smp(self.vcpus)
+            .scenario(&self.text)
+            .run()
     }
 
     /// What is wrong with a run of it, if anything is.
@@ -117,6 +138,12 @@ impl Scenario {
         );
         if self.expectation != Expectation::Violated && run.line(&checked).is_none() {
             return wrong("the invariants were not checked");
+        }
+        if let Some(text) = self.shows.iter().find(|text| run.line(text).is_none()) {
+            return wrong(&format!("the console lacks {text:?}"));
+        }
+        if let Some(text) = self.lacks.iter().find(|text| run.line(text).is_some()) {
+            return wrong(&format!("the console shows {text:?}"));
         }
         match &self.expectation {
             Expectation::GoesOn => {
@@ -148,6 +175,11 @@ impl Scenario {
                 let good = failures.next().is_some_and(as_expected) && failures.next().is_none();
                 (!good).then(|| wrong("another check failed")).flatten()
             }
+            Expectation::StandsStill => run
+                .line("snp-machine: every vCPU waits for another one")
+                .is_none()
+                .then(|| wrong("it stands for another reason"))
+                .flatten(),
             Expectation::Violated => None,
         }
     }
@@ -163,6 +195,7 @@ impl Expectation {
     fn outcome(&self) -> Outcome {
         match self {
             Self::GoesOn => Outcome::PoweredOff,
+            Self::StandsStill => Outcome::Stuck,
             Self::Violated => Outcome::InvariantViolated,
             Self::Terminated(..) | Self::GuestTerminated(_) | Self::GuestFails(_) => {
                 Outcome::Terminated
@@ -177,6 +210,7 @@ impl Expectation {
         let words: Vec<&str> = text.split(' ').collect();
         match words[..] {
             ["goes", "on"] => Some(Self::GoesOn),
+            ["stands", "still"] => Some(Self::StandsStill),
             ["violated"] => Some(Self::Violated),
             ["terminated", "set", set, "code", code] => {
                 Some(Self::Terminated(termination(set, code)?, None))
@@ -221,6 +255,7 @@ mod tests {
         let panic = RampartReason::Panic.termination();
         for (text, expected) in [
             ("goes on", Some(Expectation::GoesOn)),
+            ("stands still", Some(Expectation::StandsStill)),
             ("violated", Some(Expectation::Violated)),
             (
                 "terminated Panic 0x01",

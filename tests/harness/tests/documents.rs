@@ -1,10 +1,13 @@
 //! What documents claim, compared with the tree: docs/threat-model.md names the
-//! tests that there are, docs/tcb.md the crates that VMPL0 is made of.
+//! tests that there are, docs/tcb.md the crates that VMPL0 is made of,
+//! docs/termination-codes.md the reasons that nothing raises.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use protocols::ghcb::termination::RampartReason;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -89,6 +92,47 @@ fn the_threat_model_names_the_unit_tests_that_there_are() {
 #[test]
 fn the_threat_model_names_the_scenarios_that_there_are() {
     assert_eq!(documented("scenarios"), with_scenarios());
+}
+
+#[test]
+fn every_reason_is_raised_or_said_not_to_be() {
+    let mut files = Vec::new();
+    for folder in ["monitor/src", "kernel/src", "stage2/src"] {
+        sources(&root().join(folder), &mut files);
+    }
+    let code: String = files
+        .iter()
+        .filter(|file| !file.ends_with("tests.rs"))
+        .map(|file| fs::read_to_string(file).expect("a source file"))
+        .map(|text| {
+            text.split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    let never: BTreeSet<String> = (0..=u8::MAX)
+        .filter_map(RampartReason::from_code)
+        .map(|reason| format!("{reason:?}"))
+        .filter(|name| !mentions(&code, &format!("RampartReason::{name}")))
+        .collect();
+    let text = fs::read_to_string(root().join("docs/termination-codes.md")).expect("the document");
+    let listed: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ")?.split_once(": "))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(listed, never);
+}
+
+/// Whether the word stands in the text, and not as the beginning of a longer one.
+fn mentions(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let next = text
+            .get(at + word.len()..)
+            .and_then(|rest| rest.chars().next());
+        !next.is_some_and(char::is_alphanumeric)
+    })
 }
 
 /// Crates that stage2 and the kernel are built from, but for the project's own.

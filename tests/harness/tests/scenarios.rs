@@ -63,6 +63,7 @@ threats! {
     threat_28_forged_vc = 28,
     threat_29_injected_vector = 29,
     threat_30_forged_exception = 30,
+    threat_47_other_processors = 47,
 }
 
 #[test]

@@ -152,26 +152,54 @@ pub(crate) fn run(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     }
 }
 
+/// What the AP creation exit asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Creation {
+    pub(crate) apic_id: u32,
+    pub(crate) vmpl: u64,
+    pub(crate) operation: u16,
+    pub(crate) vmsa: u64,
+}
+
+impl Creation {
+    /// The request in the page. None: a field is missing.
+    pub(crate) fn read(ghcb: &GhcbView) -> Option<Self> {
+        let info1 = ghcb.get(GhcbField::EXIT_INFO1)?;
+        Some(Self {
+            apic_id: (info1 >> 32) as u32,
+            vmpl: (info1 >> 16) & 0xf,
+            operation: info1 as u16,
+            vmsa: ghcb.get(GhcbField::EXIT_INFO2)?,
+        })
+    }
+
+    /// Whether a VMSA is to be run.
+    pub(crate) fn is_create(&self) -> bool {
+        matches!(self.operation, AP_CREATE | AP_CREATE_ON_INIT)
+    }
+}
+
 /// Serves the AP creation exit.
 pub(crate) fn create(machine: &mut Machine, ghcb: &GhcbView) {
-    let (info1, info2) = (
-        ghcb.get(GhcbField::EXIT_INFO1),
-        ghcb.get(GhcbField::EXIT_INFO2),
-    );
+    let asked = Creation::read(ghcb);
     ghcb.begin_answer();
-    let (Some(info1), Some(vmsa)) = (info1, info2) else {
-        ghcb.malformed(MalformedReason::MISSING_INPUT);
-        return;
-    };
-    let (apic_id, vmpl, operation) = ((info1 >> 32) as u32, (info1 >> 16) & 0xf, info1 as u16);
-    let target = machine.host.apic_ids.iter().position(|&id| id == apic_id);
-    let level = u8::try_from(vmpl).ok().filter(|&level| level < 4);
-    let (Some(target), Some(level)) = (target, level) else {
-        ghcb.malformed(MalformedReason::INVALID_INPUT);
-        return;
-    };
+    match asked {
+        None => ghcb.malformed(MalformedReason::MISSING_INPUT),
+        Some(asked) => {
+            if carry_out(machine, asked).is_none() {
+                ghcb.malformed(MalformedReason::INVALID_INPUT);
+            }
+        }
+    }
+}
+
+/// Does what AP creation asks. None: there is no such vCPU, level, page or operation.
+pub(crate) fn carry_out(machine: &mut Machine, asked: Creation) -> Option<()> {
+    let Creation { apic_id, vmsa, .. } = asked;
+    let target = machine.host.apic_ids.iter().position(|&id| id == apic_id)?;
+    let level = u8::try_from(asked.vmpl).ok().filter(|&level| level < 4)?;
     let own = target == machine.running;
-    match operation {
+    match asked.operation {
         // Its own level's VMSA is replaced when the level is entered next.
         AP_CREATE | AP_CREATE_ON_INIT if own && vmsa % 0x1000 == 0 => {
             machine.vcpu.levels[usize::from(level)].vmsa = Some(vmsa);
@@ -181,6 +209,7 @@ pub(crate) fn create(machine: &mut Machine, ghcb: &GhcbView) {
         }
         AP_DESTROY if own => machine.vcpu.levels[usize::from(level)].vmsa = None,
         AP_DESTROY => machine.request(target, Request::Stop { level }),
-        _ => ghcb.malformed(MalformedReason::INVALID_INPUT),
+        _ => return None,
     }
+    Some(())
 }

@@ -4,7 +4,7 @@ use protocols::ghcb::msr::{MsrRequest, MsrResponse, MsrValue, info};
 use protocols::ghcb::{EventInjection, ExitCode, GhcbField, Response};
 use snp_scenario::{Due, Event, GhcbLie, Lie, Request, RunVmplLie};
 
-use super::{deeds_and_answers, psc, watch};
+use super::{deeds_and_answers, processors, psc, watch};
 use crate::host::ghcb::GhcbView;
 use crate::host::levels;
 use crate::host::vmgexit::{self, Ended, Next};
@@ -94,6 +94,16 @@ fn instead(
             if ExitCode(code) == ExitCode::PAGE_STATE_CHANGE =>
         {
             psc::by_page(machine, page, lie)
+        }
+        (Lie::ApicIds { count, ids }, Request::Nae(code), Some(page))
+            if ExitCode(code) == ExitCode::GET_APIC_IDS =>
+        {
+            processors::list(machine, page, count, &ids)
+        }
+        (Lie::ApCreation(lie), Request::Nae(code), Some(page))
+            if ExitCode(code) == ExitCode::AP_CREATION =>
+        {
+            processors::create(machine, page, lie)
         }
         (Lie::Ghcb(GhcbLie::Silent), Request::Nae(_), _) => Some(()),
         (Lie::Ghcb(GhcbLie::Exception { vector, error }), Request::Nae(_), Some(page)) => {

@@ -11,6 +11,7 @@ pub(crate) mod instruction;
 pub(crate) mod launch;
 mod pages;
 pub(crate) mod processor;
+mod processors;
 mod psc;
 pub(crate) mod watch;
 

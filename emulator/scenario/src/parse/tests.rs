@@ -60,6 +60,12 @@ fn every_lie_is_read() {
         run-vmpl spurious
         run-vmpl refuse
         run-vmpl level 3
+        apic-ids 3 0 5 5
+        apic-ids 513
+        ap-creation never
+        ap-creation on 2
+        ap-creation twice 2
+        ap-creation at 2
         resume-after-termination 5
     ";
     use Lie::*;
@@ -143,6 +149,18 @@ fn every_lie_is_read() {
             RunVmpl(RunVmplLie::Spurious),
             RunVmpl(RunVmplLie::Refuse),
             RunVmpl(RunVmplLie::Level(3)),
+            ApicIds {
+                count: 3,
+                ids: [0, 5, 5, 0, 0, 0, 0, 0]
+            },
+            ApicIds {
+                count: 513,
+                ids: [0; 8]
+            },
+            ApCreation(ApCreationLie::Never),
+            ApCreation(ApCreationLie::On(2)),
+            ApCreation(ApCreationLie::Twice(2)),
+            ApCreation(ApCreationLie::At(2)),
             ResumeAfterTermination(5),
         ]
     );
@@ -290,6 +308,13 @@ fn what_is_not_understood_is_refused_with_its_line() {
         ("psc later", Wrong::unexpected("later")),
         ("psc", Wrong::Missing("how")),
         ("run-vmpl level 4", Wrong::TooLarge("a level")),
+        ("apic-ids", Wrong::Missing("a count")),
+        ("apic-ids 9 0 1 2 3 4 5 6 7 8", Wrong::unexpected("8")),
+        ("apic-ids 1 x", Wrong::not_a_number("an APIC ID", "x")),
+        ("ap-creation on", Wrong::Missing("an APIC ID")),
+        ("ap-creation at 4", Wrong::TooLarge("a level")),
+        ("ap-creation later", Wrong::unexpected("later")),
+        ("when enter ap-creation never", Wrong::NotAnExit),
         ("when vmgexit vp-count 1", Wrong::LaunchHasNoPoint),
         ("when enter #1 psc pretend", Wrong::NotAnExit),
         (
