@@ -39,6 +39,9 @@ pub enum PageState {
     Valid,
     /// Only for 2 MiB pages: some or all of it is validated, in 4 KiB pages.
     Split,
+    /// The 2 MiB page that it is, or is part of, is being validated. For everything else that counts
+    /// as not validated.
+    Reserved,
 }
 
 /// Why the map did not take a change. Nothing has changed.
@@ -52,6 +55,8 @@ pub enum MapRefusal {
     NotValid,
     /// A 2 MiB page that is validated in 4 KiB pages, to be taken as one.
     Split,
+    /// Somebody else is validating the 2 MiB page.
+    Reserved,
     /// The host did not give the map its memory.
     Storage(MapStorageFault),
 }
@@ -100,6 +105,8 @@ enum Region {
     Empty,
     Large,
     Split,
+    /// On the way from empty to large, see [`PageMap::reserve`].
+    Reserved,
 }
 
 /// The validated-page map.
@@ -128,6 +135,7 @@ impl<S: MapStorage> PageMap<S> {
         Some(match (self.region(place.region), page.size()) {
             (Region::Empty, _) => PageState::Invalid,
             (Region::Large, _) => PageState::Valid,
+            (Region::Reserved, _) => PageState::Reserved,
             (Region::Split, PageSize::Size2M) => PageState::Split,
             (Region::Split, PageSize::Size4K) if self.bit(place) => PageState::Valid,
             (Region::Split, PageSize::Size4K) => PageState::Invalid,
@@ -149,7 +157,7 @@ impl<S: MapStorage> PageMap<S> {
                 return false;
             };
             match self.region(index) {
-                Region::Empty => return false,
+                Region::Empty | Region::Reserved => return false,
                 Region::Large => at = region.saturating_add(1).saturating_mul(PAGES_PER_2M),
                 Region::Split => {
                     if !self.bit(Place {
@@ -193,6 +201,7 @@ impl<S: MapStorage> PageMap<S> {
         let place = self.place(page).ok_or(MapRefusal::Outside)?;
         match (self.region(place.region), page.size()) {
             (Region::Empty, _) => Err(MapRefusal::NotValid),
+            (Region::Reserved, _) => Err(MapRefusal::Reserved),
             (Region::Large, PageSize::Size2M) => self.set_region(place.region, Region::Empty),
             (Region::Large, PageSize::Size4K) => {
                 self.leaf_mut(place.region)?.fill(u64::MAX);
@@ -214,6 +223,36 @@ impl<S: MapStorage> PageMap<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Reserves a 2 MiB page of which nothing is validated, so that it can be validated while others
+    /// use the map: nobody else changes the page or counts it as validated until
+    /// [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// [`MapRefusal::Outside`], also for a 4 KiB page; [`MapRefusal::AlreadyValid`];
+    /// [`MapRefusal::Reserved`].
+    pub fn reserve(&mut self, page: GpaPage) -> Result<(), MapRefusal> {
+        let place = self.place(page).ok_or(MapRefusal::Outside)?;
+        match (self.region(place.region), page.size()) {
+            (_, PageSize::Size4K) => Err(MapRefusal::Outside),
+            (Region::Empty, _) => self.set_region(place.region, Region::Reserved),
+            (Region::Reserved, _) => Err(MapRefusal::Reserved),
+            (Region::Large | Region::Split, _) => Err(MapRefusal::AlreadyValid),
+        }
+    }
+
+    /// Records what has become of a reserved page: it is validated in its size, or not at all.
+    ///
+    /// # Errors
+    /// [`MapRefusal::Outside`], and [`MapRefusal::NotValid`] for a page that was not reserved.
+    pub fn settle(&mut self, page: GpaPage, valid: bool) -> Result<(), MapRefusal> {
+        let place = self.place(page).ok_or(MapRefusal::Outside)?;
+        if self.region(place.region) != Region::Reserved {
+            return Err(MapRefusal::NotValid);
+        }
+        let region = if valid { Region::Large } else { Region::Empty };
+        self.set_region(place.region, region)
     }
 
     /// Records a range that was validated before the map existed: by the launch
@@ -244,6 +283,7 @@ impl<S: MapStorage> PageMap<S> {
         match bits & 0b11 {
             1 => Region::Large,
             2 => Region::Split,
+            3 => Region::Reserved,
             _ => Region::Empty,
         }
     }
@@ -254,6 +294,7 @@ impl<S: MapStorage> PageMap<S> {
             Region::Empty => 0,
             Region::Large => 1,
             Region::Split => 2,
+            Region::Reserved => 3,
         };
         let word = self
             .storage

@@ -6,6 +6,9 @@
 //! * Rescind: revoke → flush every vCPU → PVALIDATE(0); each step for all pages of
 //!   a list before the next one, so that a list costs one flush.
 //!
+//! A 2 MiB page is validated while others use the page map, because zeroing it takes by far the
+//! longest of all: [`reserve`], then [`open`], then [`settle`].
+//!
 //! The page map decides first; PVALIDATE's carry flag is checked as well. Where
 //! the two disagree the host has exchanged a page, and the request fails even
 //! when the guest asked to ignore the flag (threats 1 and 2).
@@ -95,15 +98,71 @@ fn validate_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
     page: GpaPage,
     ignore_cf: bool,
 ) -> Result<(), CallError> {
+    if is_to_be_validated(record, page, ignore_cf)? {
+        open(platform, policy, page, ignore_cf)?;
+        record.mark_valid(page).map_err(map_disagrees)?;
+    }
+    Ok(())
+}
+
+/// Reserves a 2 MiB page for [`open`]. `false` when there is nothing to be done.
+///
+/// # Errors
+/// The result for the guest; nothing has changed.
+pub(crate) fn reserve<S: MapStorage>(
+    map: &mut PageMap<S>,
+    page: GpaPage,
+    ignore_cf: bool,
+) -> Result<bool, CallError> {
+    let needed = is_to_be_validated(map, page, ignore_cf)?;
+    if needed {
+        map.reserve(page).map_err(map_disagrees)?;
+    }
+    Ok(needed)
+}
+
+/// Records what has become of a page of [`reserve`], and returns it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn settle<S: MapStorage>(
+    map: &mut PageMap<S>,
+    page: GpaPage,
+    opened: Result<(), CallError>,
+) -> Result<(), CallError> {
+    map.settle(page, opened.is_ok()).map_err(map_disagrees)?;
+    opened
+}
+
+/// Whether the page has to be validated: it may be so already, and the caller not mind.
+fn is_to_be_validated<R: PageRecord + ?Sized>(
+    record: &R,
+    page: GpaPage,
+    ignore_cf: bool,
+) -> Result<bool, CallError> {
     match record
         .state(page)
         .ok_or(CallError::Result(ResultCode::INVALID_ADDRESS))?
     {
-        PageState::Invalid => {}
-        PageState::Valid if ignore_cf => return Ok(()),
-        PageState::Valid => return Err(CallError::Result(ResultCode::CORE_NO_CHANGE)),
-        PageState::Split => return Err(CallError::Result(ResultCode::CORE_SIZEMISMATCH)),
+        PageState::Invalid => Ok(true),
+        PageState::Valid if ignore_cf => Ok(false),
+        PageState::Valid => Err(CallError::Result(ResultCode::CORE_NO_CHANGE)),
+        PageState::Split => Err(CallError::Result(ResultCode::CORE_SIZEMISMATCH)),
+        PageState::Reserved => Err(CallError::Result(ResultCode::BUSY)),
     }
+}
+
+/// Validates a page that the map has as invalid, and that nobody else changes, and grants it.
+///
+/// # Errors
+/// The result for the guest; the page is then as it was. [`CallError::Fatal`] when the host made
+/// that impossible.
+pub(crate) fn open<P: Platform + ?Sized>(
+    platform: &mut P,
+    policy: PagePolicy,
+    page: GpaPage,
+    ignore_cf: bool,
+) -> Result<(), CallError> {
     match platform.pvalidate(page, true) {
         PvalidateOutcome::Changed => {}
         // The processor says valid, the map does not: not of our making.
@@ -114,7 +173,6 @@ fn validate_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
         PvalidateOutcome::Fail(code) => return Err(CallError::Result(ResultCode::from_rmp(code))),
         PvalidateOutcome::Fault => return Err(Fatal::page_lost(page.gpa()).into()),
     }
-    record.mark_valid(page).map_err(map_disagrees)?;
     scrub(platform, policy, page)?;
     let granted = policy
         .levels()
@@ -123,7 +181,7 @@ fn validate_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
         Ok(()) => Ok(()),
         Err(RmpadjustFail::Fault) => Err(Fatal::page_lost(page.gpa()).into()),
         Err(RmpadjustFail::Code(code)) => {
-            undo_validate(platform, record, policy, page)?;
+            close(platform, policy, page)?;
             Err(CallError::Result(ResultCode::from_rmp(code)))
         }
     }
@@ -145,6 +203,7 @@ fn revoke_page<P: Platform + ?Sized, R: PageRecord + ?Sized>(
         PageState::Invalid if ignore_cf => return Ok(false),
         PageState::Invalid => return Err(CallError::Result(ResultCode::CORE_NO_CHANGE)),
         PageState::Split => return Err(CallError::Result(ResultCode::CORE_SIZEMISMATCH)),
+        PageState::Reserved => return Err(CallError::Result(ResultCode::BUSY)),
     }
     let revoked = policy
         .levels()
@@ -196,24 +255,21 @@ fn give_back<P: Platform + ?Sized, S: MapStorage>(
 }
 
 /// Makes a page invalid again whose rights could not be granted.
-fn undo_validate<P: Platform + ?Sized, R: PageRecord + ?Sized>(
+fn close<P: Platform + ?Sized>(
     platform: &mut P,
-    record: &mut R,
     policy: PagePolicy,
     page: GpaPage,
 ) -> Result<(), Fatal> {
     set_rights(platform, policy, page, Rights::empty())?;
     platform.flush_all_vcpus();
     match platform.pvalidate(page, false) {
-        PvalidateOutcome::Changed => {}
+        PvalidateOutcome::Changed => Ok(()),
         PvalidateOutcome::Fail(RmpResult::FAIL_SIZEMISMATCH) if page.size() == PageSize::Size2M => {
-            for small in page.split() {
-                must_change(platform, small, false)?;
-            }
+            page.split()
+                .try_for_each(|small| must_change(platform, small, false))
         }
-        _ => return Err(Fatal::page_lost(page.gpa())),
+        _ => Err(Fatal::page_lost(page.gpa())),
     }
-    record.mark_invalid(page).map_err(map_disagrees)
 }
 
 #[cfg(test)]

@@ -221,7 +221,7 @@ impl Arena {
     fn pages() -> impl Iterator<Item = u64> {
         (0..16)
             .map(p)
-            .chain([0, 1, 511].map(|n| World::PENDING + n * PAGE_4K))
+            .chain([0, 1, 511, 512].map(|n| World::PENDING + n * PAGE_4K))
     }
 
     fn entry(&self, gpa: u64) -> RmpEntry {

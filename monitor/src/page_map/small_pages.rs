@@ -67,7 +67,8 @@ impl<S: MapStorage> PageMap<S> {
     /// `work` marks is in the map when it returns, whatever it returns.
     ///
     /// # Errors
-    /// [`MapRefusal::Outside`], or [`MapRefusal::Storage`]; `work` is not called then.
+    /// [`MapRefusal::Outside`], [`MapRefusal::Reserved`] or [`MapRefusal::Storage`]; `work` is not
+    /// called then.
     pub fn with_small_pages<R>(
         &mut self,
         page: GpaPage,
@@ -75,6 +76,9 @@ impl<S: MapStorage> PageMap<S> {
     ) -> Result<R, MapRefusal> {
         let place = self.place(page).ok_or(MapRefusal::Outside)?;
         let before = self.region(place.region);
+        if before == Region::Reserved {
+            return Err(MapRefusal::Reserved);
+        }
         let words = self
             .leaf_mut(place.region)?
             .first_chunk_mut()

@@ -138,6 +138,32 @@ fn a_region_that_has_lost_all_parts_can_be_one_page_again() {
 }
 
 #[test]
+fn a_reserved_page_counts_as_not_validated_until_it_is_settled() {
+    let mut map = map_of(&[(0, GIB)]);
+    let (page, part, other) = (large(PAGE_2M), small(PAGE_2M + PAGE_4K), large(2 * PAGE_2M));
+    for valid in [false, true] {
+        assert_eq!(map.settle(page, valid), Err(MapRefusal::NotValid));
+        assert_eq!(map.reserve(part), Err(MapRefusal::Outside));
+        assert_eq!(map.reserve(page), Ok(()));
+        for page in [page, part] {
+            assert_eq!(map.state(page), Some(PageState::Reserved));
+            assert!(!map.is_valid(page.range()));
+            assert_eq!(map.mark_valid(page), Err(MapRefusal::AlreadyValid));
+            assert_eq!(map.mark_invalid(page), Err(MapRefusal::Reserved));
+        }
+        assert_eq!(map.reserve(page), Err(MapRefusal::Reserved));
+        let lent = map.with_small_pages(part, |_| ());
+        assert_eq!(lent, Err(MapRefusal::Reserved));
+        assert_eq!(map.state(other), Some(PageState::Invalid), "its neighbour");
+        assert_eq!(map.settle(page, valid), Ok(()));
+        assert_eq!(map.is_valid(page.range()), valid);
+    }
+    assert_eq!(map.reserve(page), Err(MapRefusal::AlreadyValid));
+    map.mark_invalid(part).unwrap();
+    assert_eq!(map.reserve(page), Err(MapRefusal::AlreadyValid), "split");
+}
+
+#[test]
 fn an_unbacked_map_says_so() {
     let layout = Layout::new(&ram(&[(0, GIB)]), range(WINDOW, 0x40_0000));
     let mut map = PageMap::new(layout, FrameStore::new(0));

@@ -118,7 +118,9 @@ impl World {
         let mut world = Self::before_launch();
         world.shared.lock().policy.evict = false;
         world.open_granted(range(Self::SMALL, 0x1_0000));
-        world.private(page_2m(Self::PENDING));
+        for pending in range(Self::PENDING, 0x40_0000).pages(PageSize::Size2M) {
+            world.private(pending);
+        }
         world.start();
         world
     }

@@ -155,6 +155,7 @@ pub(super) fn each<S: MapStorage>(
 fn not_recorded(refusal: MapRefusal) -> CallError {
     match refusal {
         MapRefusal::Outside => ResultCode::INVALID_ADDRESS.into(),
+        MapRefusal::Reserved => ResultCode::BUSY.into(),
         other => map_disagrees(other).into(),
     }
 }

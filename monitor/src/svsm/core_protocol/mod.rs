@@ -44,6 +44,8 @@ pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
     match call {
         CoreCall::QUERY_PROTOCOL => return Ok(query_protocol::call(arguments)),
         CoreCall::CONFIGURE_VTOM => return configure_vtom::call(arguments),
+        // Holds the guest's state for a part of the time.
+        CoreCall::PVALIDATE => return pvalidate::call(shared, platform, arguments),
         _ => {}
     }
     let mut context = Context {
@@ -55,7 +57,6 @@ pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
     };
     match call {
         CoreCall::REMAP_CA => remap_ca::call(&mut context, arguments),
-        CoreCall::PVALIDATE => pvalidate::call(&mut context, arguments),
         CoreCall::CREATE_VCPU => create_vcpu::call(&mut context, arguments),
         CoreCall::DELETE_VCPU => delete_vcpu::call(&mut context, arguments),
         _ => Err(ResultCode::UNSUPPORTED_CALL.into()),

@@ -9,9 +9,11 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::error::CallError;
 use crate::guest::Guest;
 use crate::platform::{MapStorage, Platform};
+use crate::shared::Shared;
 use crate::svsm::address::page_at;
-use crate::svsm::request::{Arguments, Context, Next};
-use crate::validate::{Done, Run, rescind, validate};
+use crate::svsm::request::{Arguments, Next};
+use crate::sync::Guard;
+use crate::validate::{Done, Run, open, rescind, reserve, settle, validate};
 
 /// Most entries that a list within one page holds.
 const MAX_ENTRIES: usize = (PAGE_4K as usize - size_of::<PvalidateHeader>()) / 8;
@@ -27,18 +29,28 @@ const _: () = assert!(MAX_ENTRIES < PAGES_PER_2M as usize);
 /// The list is served in groups of entries that ask for the same change, each with
 /// one look at the guest's memory for the pages that follow one another. What comes
 /// out is what one entry after the other would have come to.
+///
+/// While a 2 MiB page is validated the guest's state is not held: other vCPUs make their
+/// calls meanwhile, and validate pages of their own.
 pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
-    context: &mut Context<'_, P, S>,
+    shared: &Shared<S>,
+    platform: &mut P,
     arguments: &Arguments,
 ) -> Result<Next, CallError> {
     let mut entries = [PvalidateEntry(0); MAX_ENTRIES];
-    let list = copy_list(context, arguments.rcx, &mut entries)?;
+    let mut guest = shared.lock();
+    let list = copy_list(&guest, platform, arguments.rcx, &mut entries)?;
     let mut next = list.next;
     let mut rest = list.entries;
     let mut result = Ok(());
     while !rest.is_empty() && result.is_ok() {
-        let done = match leading_group(context.guest, list.page, rest) {
-            Ok(group) => change(context, group),
+        let done = match leading_group(&guest, list.page, rest) {
+            Ok([entry]) if is_long(*entry) => {
+                let done;
+                (guest, done) = validate_alone(shared, guest, platform, *entry);
+                done
+            }
+            Ok(group) => change(&mut guest, platform, group),
             Err(code) => {
                 result = Err(code.into());
                 break;
@@ -52,8 +64,10 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
         result = done.result;
     }
     if next != list.next {
-        // The list's page is still validated: no entry can name it.
-        context.platform.write(list.next_field, next.as_bytes())?;
+        // No entry of this list can name the list's own page, but another vCPU may have had its way
+        // with it meanwhile.
+        let field = guest.check_structure(list.next_field.get(), size_of_val(&next) as u64)?;
+        platform.write(field.start(), next.as_bytes())?;
     }
     result.map(|()| Next::Enter)
 }
@@ -71,7 +85,8 @@ struct List<'a> {
 }
 
 fn copy_list<'a, P: Platform + ?Sized, S: MapStorage>(
-    context: &mut Context<'_, P, S>,
+    guest: &Guest<S>,
+    platform: &mut P,
     rcx: u64,
     storage: &'a mut [PvalidateEntry],
 ) -> Result<List<'a>, CallError> {
@@ -79,21 +94,19 @@ fn copy_list<'a, P: Platform + ?Sized, S: MapStorage>(
     if !rcx.is_multiple_of(PVALIDATE_LIST_ALIGN) {
         return Err(invalid);
     }
-    let head = context
-        .guest
-        .check_structure(rcx, size_of::<PvalidateHeader>() as u64)?;
+    let head = guest.check_structure(rcx, size_of::<PvalidateHeader>() as u64)?;
     let mut header = PvalidateHeader::new_zeroed();
-    context.platform.read(head.start(), header.as_mut_bytes())?;
+    platform.read(head.start(), header.as_mut_bytes())?;
     if header.reserved != 0 || header.next >= header.entries {
         return Err(invalid);
     }
     // This also refuses a list that goes past its page.
-    let whole = context.guest.check_structure(rcx, header.list_bytes())?;
+    let whole = guest.check_structure(rcx, header.list_bytes())?;
     let count = usize::from(header.entries.saturating_sub(header.next));
     let entries = storage.get_mut(..count).ok_or(invalid)?;
     let from = PvalidateHeader::entry_offset(header.next);
     let from = whole.start().checked_add(from).ok_or(invalid)?;
-    context.platform.read(from, entries.as_mut_bytes())?;
+    platform.read(from, entries.as_mut_bytes())?;
     if entries
         .iter()
         .any(|entry| entry.reserved() != 0 || entry.size().is_none())
@@ -114,7 +127,8 @@ fn copy_list<'a, P: Platform + ?Sized, S: MapStorage>(
 }
 
 /// The entries at the start of `entries` that ask for the same change, may ask for it,
-/// and are in ascending order without overlap. There is at least one.
+/// and are in ascending order without overlap. There is at least one, and one that takes
+/// long is alone.
 ///
 /// # Errors
 /// The result for the first entry, when that may not ask for it.
@@ -134,7 +148,8 @@ fn leading_group<'a, S: MapStorage>(
     let mut end = Gpa::new(0);
     let mut len = 0usize;
     while let Some(rest @ [next, ..]) = entries.get(len..) {
-        if next.validate() != first.validate() || next.gpa() < end {
+        let alone = is_long(*first) || is_long(*next);
+        if next.validate() != first.validate() || next.gpa() < end || len != 0 && alone {
             break;
         }
         let checked = leading_run(rest).and_then(|run| match run.range() {
@@ -176,13 +191,47 @@ fn leading_run(entries: &[PvalidateEntry]) -> Result<Run, ResultCode> {
     Ok(Run::one(page, first.ignore_cf()).with_count(following.saturating_add(1)))
 }
 
+/// Whether the entry is served without holding the guest's state: 2 MiB are to be zeroed.
+fn is_long(entry: PvalidateEntry) -> bool {
+    entry.validate() && entry.size() == Some(PageSize::Size2M)
+}
+
+/// Does an entry that [`is_long`]. The guest's state is given back meanwhile.
+fn validate_alone<'a, P: Platform + ?Sized, S: MapStorage>(
+    shared: &'a Shared<S>,
+    mut guest: Guard<'a, Guest<S>>,
+    platform: &mut P,
+    entry: PvalidateEntry,
+) -> (Guard<'a, Guest<S>>, Done) {
+    let ignore_cf = entry.ignore_cf();
+    let page = page_at(entry.gpa(), PageSize::Size2M).map_err(CallError::Result);
+    let policy = guest.policy;
+    let reserved = page.and_then(|page| {
+        let needed = reserve(&mut guest.pages, page, ignore_cf)?;
+        Ok(needed.then_some(page))
+    });
+    let result = match reserved {
+        Err(error) => Err(error),
+        Ok(None) => Ok(()),
+        Ok(Some(page)) => {
+            drop(guest);
+            let opened = open(platform, policy, page, ignore_cf);
+            guest = shared.lock();
+            settle(&mut guest.pages, page, opened)
+        }
+    };
+    let pages = u16::from(result.is_ok());
+    (guest, Done { pages, result })
+}
+
 /// Does a group of [`leading_group`].
 fn change<P: Platform + ?Sized, S: MapStorage>(
-    context: &mut Context<'_, P, S>,
+    guest: &mut Guest<S>,
+    platform: &mut P,
     group: &[PvalidateEntry],
 ) -> Done {
-    let policy = context.guest.policy;
-    let map = &mut context.guest.pages;
+    let policy = guest.policy;
+    let map = &mut guest.pages;
     let mut rest = group;
     // Each of the group's runs was made once, so none fails here.
     let runs = core::iter::from_fn(move || {
@@ -191,9 +240,9 @@ fn change<P: Platform + ?Sized, S: MapStorage>(
         Some(run)
     });
     if group.first().is_some_and(|entry| entry.validate()) {
-        validate(context.platform, map, policy, runs)
+        validate(platform, map, policy, runs)
     } else {
-        rescind(context.platform, map, policy, runs)
+        rescind(platform, map, policy, runs)
     }
 }
 

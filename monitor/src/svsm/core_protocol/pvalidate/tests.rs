@@ -76,6 +76,28 @@ fn a_list_begins_at_next() {
 }
 
 #[test]
+fn a_page_that_another_vcpu_is_validating_is_busy() {
+    let (reserved, other) = (page_2m(P + PAGE_2M), page_2m(P));
+    for busy in [
+        valid(reserved),
+        invalid(reserved),
+        valid(page(P + PAGE_2M)),
+        invalid(page(P + PAGE_2M + PAGE_4K)),
+    ] {
+        let mut world = World::new();
+        world.shared.lock().pages.reserve(reserved).unwrap();
+        let done = world.pvalidate(&[valid(other), busy]);
+        assert_eq!(done, (ResultCode::BUSY, 1));
+        let guest = world.shared.lock();
+        assert_eq!(guest.pages.state(other), Some(PageState::Valid));
+        assert_eq!(guest.pages.state(reserved), Some(PageState::Reserved));
+        // For all else it is a page that is not validated.
+        let refused = Err(ResultCode::INVALID_ADDRESS);
+        assert_eq!(guest.check_page(P + PAGE_2M + PAGE_4K), refused);
+    }
+}
+
+#[test]
 fn an_entry_that_fails_leaves_the_earlier_ones_done_and_next_at_it() {
     let mut world = World::new();
     world.machine.system.psmash(Spa(P + PAGE_2M)).unwrap();
