@@ -30,7 +30,7 @@ fn blocks(
 /// Clears the bits of the first byte that an odd number of bits leaves unused.
 fn mask_odd_bits(bytes: &mut [u8], bits: u32) {
     if let Some(first) = bytes.first_mut()
-        && bits % 8 != 0
+        && !bits.is_multiple_of(8)
     {
         *first &= (1u8 << (bits % 8)).wrapping_sub(1);
     }

@@ -16,6 +16,7 @@ pub mod hash;
 pub mod hmac;
 pub mod kdf;
 pub mod rng;
+pub mod rsa;
 pub mod sym;
 
 /// Why a cryptographic operation was refused.

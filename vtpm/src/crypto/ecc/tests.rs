@@ -67,7 +67,7 @@ fn parameters_are_the_curves() {
         let right = cube.add_mod(&linear, &p).add_mod(&number(parameters.b), &p);
         assert_eq!(left, right, "{curve:?}");
         assert_eq!(
-            number(parameters.p).wrapping_sub(&number(parameters.a)),
+            number(parameters.p).wrapping_sub(number(parameters.a)),
             number(&[3])
         );
     }
