@@ -135,7 +135,8 @@ fn mentions(text: &str, word: &str) -> bool {
     })
 }
 
-/// Crates that stage2 and the kernel are built from, but for the project's own.
+/// Crates that stage2, the kernel and the TPM are built from, but for the
+/// project's own.
 fn trusted_crates() -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
@@ -155,6 +156,8 @@ fn trusted_crates() -> BTreeSet<String> {
             "kernel",
             "-p",
             "stage2",
+            "-p",
+            "vtpm",
         ])
         .output()
         .expect("cargo tree");
