@@ -237,6 +237,18 @@ impl Hasher {
     /// The state that [`export`](Self::export) gave; `None` if `bytes` is no
     /// such state of `alg`.
     pub fn import(alg: HashAlg, bytes: &[u8]) -> Option<Self> {
+        // Behind the chaining value stands the number of blocks, little-endian.
+        // From 2^48 on, which no data reaches, it is refused: the length in bits
+        // would overflow in the end.
+        let (chaining_value, count) = match alg {
+            HashAlg::Sha1 => (20, 8),
+            HashAlg::Sha256 => (32, 8),
+            HashAlg::Sha384 | HashAlg::Sha512 => (64, 16),
+        };
+        let count = bytes.get(chaining_value..)?.get(..count)?;
+        if count.get(6..)?.iter().any(|byte| *byte != 0) {
+            return None;
+        }
         fn restore<T: SerializableState>(bytes: &[u8]) -> Option<T> {
             let bytes = <&SerializedState<T>>::try_from(bytes).ok()?;
             T::deserialize(bytes).ok()
@@ -327,6 +339,28 @@ mod tests {
         assert_eq!(&*Digest::zero(HashAlg::Sha384), &[0; 48]);
     }
 
+    /// A property test found these: an overflow when the digest was due.
+    #[test]
+    fn states_after_too_many_blocks_are_refused() {
+        for (alg, chaining_value, count) in [
+            (HashAlg::Sha1, 20, 8),
+            (HashAlg::Sha256, 32, 8),
+            (HashAlg::Sha384, 64, 16),
+            (HashAlg::Sha512, 64, 16),
+        ] {
+            for byte in 0..count {
+                let mut state = Hasher::new(alg).export();
+                state[chaining_value + byte] = 0xff;
+                let restored = Hasher::import(alg, &state);
+                assert_eq!(restored.is_some(), byte < 6, "{alg:?} {byte}");
+                if let Some(mut hasher) = restored {
+                    hasher.update(&[0; 500]);
+                    hasher.finalize();
+                }
+            }
+        }
+    }
+
     fn any_alg() -> impl Strategy<Value = HashAlg> {
         prop::sample::select(HashAlg::ALL.to_vec())
     }
@@ -353,8 +387,11 @@ mod tests {
         }
 
         #[test]
-        fn states_of_the_right_size_are_harmless(alg in any_alg(), bytes: [u8; 256]) {
+        fn states_of_the_right_size_are_harmless(alg in any_alg(), mut bytes: [u8; 256], few: bool) {
             let len = Hasher::new(alg).export().len();
+            if few {
+                bytes[20..80].fill(0);
+            }
             if let Some(mut hasher) = Hasher::import(alg, &bytes[..len]) {
                 hasher.update(&[0; 200]);
                 prop_assert_eq!(hasher.finalize().len(), alg.digest_size());

@@ -137,9 +137,11 @@ fn numbers_not_below_the_modulus_are_refused() {
 #[test]
 fn keys_of_a_seed() {
     for (bits, p, q_end) in include!("seeded.in") {
-        for slices in [1, 7, u32::MAX] {
+        // The large ones once: they take seconds without optimisation.
+        let slices: &[u32] = if bits > 2048 { &[9] } else { &[1, 7, u32::MAX] };
+        for slices in slices {
             let mut stream = Drbg::derive(&[0x5a; 32], b"primary", &[b"test"]);
-            let key = generate(bits, 65537, &mut stream, slices);
+            let key = generate(bits, 65537, &mut stream, *slices);
             assert_eq!(key.prime()[..], hex(p), "{bits}");
             let q = number(&key.public().n()).wrapping_div(&number(&hex(p)).to_nz().unwrap());
             assert!(q.to_be_bytes().ends_with(&hex(q_end)), "{bits}");
