@@ -11,11 +11,13 @@
 //! at boot (see [`Layout::frames`]), so a legal request cannot fail for want of
 //! it, and a frame is touched only when something in it becomes valid.
 
+mod deposits;
 mod layout;
 mod small_pages;
 
 use protocols::addr::{GpaPage, GpaRange, PAGE_4K, PAGES_PER_2M, PageSize};
 
+use deposits::Deposits;
 pub use layout::Layout;
 pub use small_pages::SmallPages;
 
@@ -114,13 +116,18 @@ enum Region {
 pub struct PageMap<S> {
     layout: Layout,
     storage: S,
+    deposits: Deposits,
 }
 
 impl<S: MapStorage> PageMap<S> {
     /// An empty map: nothing is validated. `storage` holds `layout.frames()`
     /// frames and none of them was written.
     pub fn new(layout: Layout, storage: S) -> Self {
-        PageMap { layout, storage }
+        PageMap {
+            layout,
+            storage,
+            deposits: Deposits::default(),
+        }
     }
 
     /// The layout the map was made with.
@@ -142,11 +149,11 @@ impl<S: MapStorage> PageMap<S> {
         })
     }
 
-    /// Whether every byte of `range` lies in validated pages. An empty range does
-    /// not.
+    /// Whether every byte of `range` lies in validated pages that are not deposited.
+    /// An empty range does not.
     #[must_use]
     pub fn is_valid(&self, range: GpaRange) -> bool {
-        if range.is_empty() {
+        if range.is_empty() || self.covers_deposit(range) {
             return false;
         }
         let mut at = range.start().get() / PAGE_4K;

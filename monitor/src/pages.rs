@@ -62,6 +62,15 @@ pub(crate) fn set_rights<P: Rmp + ?Sized>(
     })
 }
 
+/// Takes every right to `page` from every level below VMPL0, those that the guest
+/// may have granted to others among them. The caller flushes.
+pub(crate) fn take_rights<P: Rmp + ?Sized>(
+    platform: &mut P,
+    page: GpaPage,
+) -> Result<(), RmpadjustFail> {
+    lower_levels().try_for_each(|level| adjust_or_split(platform, page, level, Rights::empty()))
+}
+
 fn adjust_or_split<P: Rmp + ?Sized>(
     platform: &mut P,
     page: GpaPage,

@@ -88,11 +88,17 @@ impl Layout {
     }
 
     /// Number of 4 KiB frames that the map may ever use: its top level (two bits
-    /// a region) and one bit for each 4 KiB page.
+    /// a region) and two bits for each 4 KiB page.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.top_frames()
-            .saturating_add(self.regions.div_ceil(LEAVES_PER_FRAME))
+            .saturating_add(self.leaf_frames())
+            .saturating_add(self.leaf_frames())
+    }
+
+    /// Frames of one bit for each 4 KiB page.
+    pub(super) fn leaf_frames(&self) -> u64 {
+        self.regions.div_ceil(LEAVES_PER_FRAME)
     }
 
     pub(super) fn top_frames(&self) -> u64 {
@@ -105,6 +111,15 @@ impl Layout {
         slots.iter().find_map(|slot| {
             let offset = region.checked_sub(slot.first)?;
             (offset < slot.count).then(|| slot.index.saturating_add(offset))
+        })
+    }
+
+    /// The region number at a dense index: the inverse of `index_of`.
+    pub(super) fn region_at(&self, index: u64) -> Option<u64> {
+        let slots = self.slots.get(..self.used)?;
+        slots.iter().find_map(|slot| {
+            let offset = index.checked_sub(slot.index)?;
+            (offset < slot.count).then(|| slot.first.saturating_add(offset))
         })
     }
 }

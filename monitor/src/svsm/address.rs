@@ -91,6 +91,25 @@ impl<S: MapStorage> Guest<S> {
     pub fn check_validatable(&self, range: GpaRange) -> Result<(), ResultCode> {
         let usable = self.memory.is_validatable(range)
             && !self.vcpus.covers_vmsa(range)
+            && !self.vcpus.covers_calling_area(range)
+            && !self.pages.covers_deposit(range);
+        if usable {
+            Ok(())
+        } else {
+            Err(ResultCode::INVALID_ADDRESS)
+        }
+    }
+
+    /// A page that the guest may give to the firmware: its own, validated, not live and
+    /// not given before.
+    ///
+    /// # Errors
+    /// INVALID_ADDRESS.
+    pub fn check_depositable(&self, page: GpaPage) -> Result<(), ResultCode> {
+        let range = page.range();
+        let usable = self.memory.is_guest(range)
+            && self.pages.is_valid(range)
+            && !self.vcpus.covers_vmsa(range)
             && !self.vcpus.covers_calling_area(range);
         if usable {
             Ok(())

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use protocols::addr::{Gpa, GpaPage, PAGE_4K, PageSize};
 use protocols::ghcb::ExitCode;
 use protocols::snp::{Rights, RmpAttributes, SevFeatures, Vmpl, Vmsa};
-use protocols::svsm::{PvalidateEntry, PvalidateHeader};
+use protocols::svsm::{DepositHeader, PvalidateEntry, PvalidateHeader};
 use snp_model::access::Encryption::Private;
 use snp_model::host::RmpUpdate;
 use snp_model::system::PageState as Assigned;
@@ -19,6 +19,7 @@ use zerocopy::IntoBytes;
 
 use super::request::Next;
 use crate::fatal::Fatal;
+use crate::page_map::PageState;
 use crate::testing::World;
 
 const LOWER: [Vmpl; 3] = [Vmpl::VMPL1, Vmpl::VMPL2, Vmpl::VMPL3];
@@ -42,6 +43,13 @@ enum Step {
         next: u16,
         entries: Vec<(u64, u64)>,
     },
+    /// The guest writes a list and calls DEPOSIT_MEM.
+    Deposit {
+        list: u64,
+        entries: Vec<(u64, u64)>,
+    },
+    /// The guest takes deposits back.
+    Withdraw(u64),
     /// The guest writes a VMSA, good or not, and calls CREATE_VCPU.
     Create {
         vmsa: u64,
@@ -103,11 +111,14 @@ fn entry() -> impl Strategy<Value = (u64, u64)> {
 fn guest_step() -> impl Strategy<Value = Step> {
     let word = || prop_oneof![3 => address(), 1 => 0u64..4, 1 => any::<u64>()];
     let rax = prop_oneof![6 => 0u64..9, 1 => (0u64..6, 0u64..9).prop_map(|(p, c)| p << 32 | c), 1 => any::<u64>()];
-    let list = prop_oneof![3 => Just(World::CALLING_AREA + 8), 2 => address()];
+    let list = || prop_oneof![3 => Just(World::CALLING_AREA + 8), 2 => address()];
     prop_oneof![
         3 => (rax, word(), word(), word()).prop_map(|(rax, rcx, rdx, r8)| Step::Call { rax, rcx, rdx, r8 }),
-        6 => (list, prop_oneof![5 => Just(0u16), 1 => 0u16..4], prop::collection::vec(entry(), 0..5))
+        6 => (list(), prop_oneof![5 => Just(0u16), 1 => 0u16..4], prop::collection::vec(entry(), 0..5))
             .prop_map(|(list, next, entries)| Step::Pvalidate { list, next, entries }),
+        3 => (list(), prop::collection::vec((address(), prop_oneof![5 => 0u64..2, 1 => 0u64..4096]), 1..4))
+            .prop_map(|(list, entries)| Step::Deposit { list, entries }),
+        1 => list().prop_map(Step::Withdraw),
         3 => (address(), address(), 0u64..3, prop_oneof![4 => Just(2u8), 1 => 0u8..4])
             .prop_map(|(vmsa, area, apic_id, vmpl)| Step::Create { vmsa, area, apic_id, vmpl }),
         2 => address().prop_map(Step::Delete),
@@ -226,6 +237,14 @@ impl World {
                 self.guest_writes(list.wrapping_add(8), entries.as_bytes());
                 self.guest_calls(1, list, 0, 0)?;
             }
+            Step::Deposit { list, ref entries } => {
+                let header = DepositHeader::new(entries.len() as u16);
+                let entries: Vec<u64> = entries.iter().map(|(gpa, bits)| gpa ^ bits).collect();
+                self.guest_writes(list, header.as_bytes());
+                self.guest_writes(list.wrapping_add(8), entries.as_bytes());
+                self.guest_calls(4, list, 0, 0)?;
+            }
+            Step::Withdraw(list) => self.guest_calls(5, list, 0, 0)?,
             Step::Create {
                 vmsa,
                 area,
@@ -332,7 +351,9 @@ impl World {
             }
             let gpa = entry.gpa_of(spa).get();
             let rights = LOWER.map(|level| entry.rights(level));
-            let most = match (firmware.contains(&gpa), entry.is_vmsa()) {
+            let page = Self::page_of(gpa, false).unwrap();
+            let given = self.shared.lock().pages.covers_deposit(page.range());
+            let most = match (firmware.contains(&gpa) || given, entry.is_vmsa()) {
                 (true, _) => Rights::empty(),
                 (false, true) => Rights::READ,
                 (false, false) => Rights::all(),
@@ -373,11 +394,13 @@ impl World {
         for spa in Self::system_pages().filter(|spa| spa.0 < SPARE || spa.0 >= World::WINDOW) {
             let entry = self.machine.system.rmp().entry(spa);
             let page = Self::page_of(spa.0, false).unwrap();
-            let known = self.shared.lock().pages.is_valid(page.range());
+            let known = self.shared.lock().pages.state(page) == Some(PageState::Valid);
             assert_eq!(known, entry.is_validated(), "{spa:?}");
+            let given = self.shared.lock().pages.covers_deposit(page.range());
+            assert!(known || !given, "{spa:?}");
             let live = self.shared.lock().vcpus.find(page.gpa()).is_some();
             assert_eq!(live, entry.is_vmsa(), "{spa:?}");
-            if known && !live && self.shared.lock().memory.is_guest(page.range()) {
+            if known && !live && !given && self.shared.lock().memory.is_guest(page.range()) {
                 for level in [Vmpl::VMPL1, Vmpl::VMPL2] {
                     assert_eq!(entry.rights(level), Rights::all(), "{spa:?}");
                 }

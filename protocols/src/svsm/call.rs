@@ -41,9 +41,9 @@ impl CoreCall {
     pub const CREATE_VCPU: Self = Self(2);
     /// RCX = GPA of the VMSA.
     pub const DELETE_VCPU: Self = Self(3);
-    /// Give the SVSM memory.
+    /// Give the SVSM memory. RCX = GPA of the list.
     pub const DEPOSIT_MEM: Self = Self(4);
-    /// Take memory back from the SVSM.
+    /// Take memory back from the SVSM. RCX = GPA of the list that it writes.
     pub const WITHDRAW_MEM: Self = Self(5);
     /// RCX = a [`ProtocolQuery`]; out RCX, see [`ProtocolQuery::answer`].
     pub const QUERY_PROTOCOL: Self = Self(6);

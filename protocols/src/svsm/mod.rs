@@ -2,10 +2,12 @@
 
 pub mod ca;
 pub mod call;
+pub mod memory;
 pub mod pvalidate;
 pub mod result;
 
 pub use ca::*;
 pub use call::*;
+pub use memory::*;
 pub use pvalidate::*;
 pub use result::*;

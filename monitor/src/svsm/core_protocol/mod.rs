@@ -3,9 +3,12 @@
 mod configure_vtom;
 mod create_vcpu;
 mod delete_vcpu;
+mod deposit_mem;
+mod list;
 mod pvalidate;
 mod query_protocol;
 mod remap_ca;
+mod withdraw_mem;
 
 use protocols::svsm::{CoreCall, ProtocolId, ResultCode};
 
@@ -27,9 +30,6 @@ const fn offered(protocol: ProtocolId) -> Option<(u32, u32)> {
 }
 
 /// Serves a call of the core protocol.
-///
-/// DEPOSIT_MEM and WITHDRAW_MEM are unsupported calls here: no result
-/// ever asks a guest for memory, so there is none to give or to take back.
 ///
 /// # Errors
 /// The result for the guest, or the end of the virtual machine.
@@ -59,6 +59,8 @@ pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
         CoreCall::REMAP_CA => remap_ca::call(&mut context, arguments),
         CoreCall::CREATE_VCPU => create_vcpu::call(&mut context, arguments),
         CoreCall::DELETE_VCPU => delete_vcpu::call(&mut context, arguments),
+        CoreCall::DEPOSIT_MEM => deposit_mem::call(&mut context, arguments),
+        CoreCall::WITHDRAW_MEM => withdraw_mem::call(&mut context, arguments),
         _ => Err(ResultCode::UNSUPPORTED_CALL.into()),
     }
 }

@@ -1,11 +1,9 @@
 //! PVALIDATE: a list of pages to validate or to rescind. RCX = the list.
 
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K, PAGES_PER_2M, PageSize};
-use protocols::svsm::{
-    MAX_ENTRIES_IN_CA, PVALIDATE_LIST_ALIGN, PvalidateEntry, PvalidateHeader, ResultCode,
-};
-use zerocopy::{FromZeros, IntoBytes};
+use protocols::svsm::{PvalidateEntry, ResultCode};
 
+use super::list::{List, MAX_ENTRIES};
 use crate::error::CallError;
 use crate::guest::Guest;
 use crate::platform::{MapStorage, Platform};
@@ -15,9 +13,6 @@ use crate::svsm::request::{Arguments, Next};
 use crate::sync::Guard;
 use crate::validate::{Done, Run, open, rescind, reserve, settle, validate};
 
-/// Most entries that a list within one page holds.
-const MAX_ENTRIES: usize = (PAGE_4K as usize - size_of::<PvalidateHeader>()) / 8;
-const _: () = assert!(MAX_ENTRIES >= MAX_ENTRIES_IN_CA);
 // No list names all 4 KiB pages of a 2 MiB page, and a call that has returned has its pages done,
 // so there is never a reason to take 4 KiB entries together into one PVALIDATE of 2 MiB.
 const _: () = assert!(MAX_ENTRIES < PAGES_PER_2M as usize);
@@ -37,18 +32,18 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     platform: &mut P,
     arguments: &Arguments,
 ) -> Result<Next, CallError> {
-    let mut entries = [PvalidateEntry(0); MAX_ENTRIES];
+    let mut storage = [PvalidateEntry(0); MAX_ENTRIES];
+    let well_formed = |entry: &PvalidateEntry| entry.reserved() == 0 && entry.size().is_some();
     let mut guest = shared.lock();
-    let list = copy_list(&guest, platform, arguments.rcx, &mut entries)?;
-    let mut next = list.next;
-    let mut rest = list.entries;
+    let list = List::copy(&guest, platform, arguments.rcx, &mut storage, well_formed)?;
+    let mut done = 0u16;
     let mut result = Ok(());
-    while !rest.is_empty() && result.is_ok() {
-        let done = match leading_group(&guest, list.page, rest) {
+    while let Some(rest @ [_, ..]) = list.entries.get(usize::from(done)..) {
+        let group = match leading_group(&guest, list.page, rest) {
             Ok([entry]) if is_long(*entry) => {
-                let done;
-                (guest, done) = validate_alone(shared, guest, platform, *entry);
-                done
+                let alone;
+                (guest, alone) = validate_alone(shared, guest, platform, *entry);
+                alone
             }
             Ok(group) => change(&mut guest, platform, group),
             Err(code) => {
@@ -56,74 +51,17 @@ pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
                 break;
             }
         };
-        if let Err(CallError::Fatal(fatal)) = done.result {
+        if let Err(CallError::Fatal(fatal)) = group.result {
             return Err(fatal.into());
         }
-        next = next.saturating_add(done.pages);
-        rest = rest.get(usize::from(done.pages)..).unwrap_or_default();
-        result = done.result;
+        done = done.saturating_add(group.pages);
+        result = group.result;
+        if result.is_err() {
+            break;
+        }
     }
-    if next != list.next {
-        // No entry of this list can name the list's own page, but another vCPU may have had its way
-        // with it meanwhile.
-        let field = guest.check_structure(list.next_field.get(), size_of_val(&next) as u64)?;
-        platform.write(field.start(), next.as_bytes())?;
-    }
+    list.advance(&guest, platform, done)?;
     result.map(|()| Next::Enter)
-}
-
-/// A list that was copied and has the right form.
-struct List<'a> {
-    /// The page that it lies in.
-    page: GpaRange,
-    /// Address of its field `next`.
-    next_field: Gpa,
-    /// Index of the first entry to be done.
-    next: u16,
-    /// The entries from there on.
-    entries: &'a [PvalidateEntry],
-}
-
-fn copy_list<'a, P: Platform + ?Sized, S: MapStorage>(
-    guest: &Guest<S>,
-    platform: &mut P,
-    rcx: u64,
-    storage: &'a mut [PvalidateEntry],
-) -> Result<List<'a>, CallError> {
-    let invalid = CallError::Result(ResultCode::INVALID_PARAMETER);
-    if !rcx.is_multiple_of(PVALIDATE_LIST_ALIGN) {
-        return Err(invalid);
-    }
-    let head = guest.check_structure(rcx, size_of::<PvalidateHeader>() as u64)?;
-    let mut header = PvalidateHeader::new_zeroed();
-    platform.read(head.start(), header.as_mut_bytes())?;
-    if header.reserved != 0 || header.next >= header.entries {
-        return Err(invalid);
-    }
-    // This also refuses a list that goes past its page.
-    let whole = guest.check_structure(rcx, header.list_bytes())?;
-    let count = usize::from(header.entries.saturating_sub(header.next));
-    let entries = storage.get_mut(..count).ok_or(invalid)?;
-    let from = PvalidateHeader::entry_offset(header.next);
-    let from = whole.start().checked_add(from).ok_or(invalid)?;
-    platform.read(from, entries.as_mut_bytes())?;
-    if entries
-        .iter()
-        .any(|entry| entry.reserved() != 0 || entry.size().is_none())
-    {
-        return Err(invalid);
-    }
-    let page = GpaPage::new_4k(head.start().page_base(PageSize::Size4K)).ok_or(invalid)?;
-    let next_field = head
-        .start()
-        .checked_add(PvalidateHeader::NEXT_OFFSET as u64)
-        .ok_or(invalid)?;
-    Ok(List {
-        page: page.range(),
-        next_field,
-        next: header.next,
-        entries,
-    })
 }
 
 /// The entries at the start of `entries` that ask for the same change, may ask for it,

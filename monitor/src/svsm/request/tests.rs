@@ -153,7 +153,7 @@ fn threat_48_unknown_protocols_and_calls_are_answered() {
         let outcome = world.call_on(World::BSP, rax, Arguments::default());
         assert_eq!(outcome.result, ResultCode::UNSUPPORTED_PROTOCOL);
     }
-    for call in [4, 5, 8, 9, 0x1_0000, u32::MAX] {
+    for call in [8, 9, 10, 11, 0x1_0000, u32::MAX] {
         let outcome = world.call_on(World::BSP, u64::from(call), Arguments::default());
         assert_eq!(outcome.result, ResultCode::UNSUPPORTED_CALL);
     }

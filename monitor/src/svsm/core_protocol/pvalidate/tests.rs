@@ -1,9 +1,10 @@
 use std::vec::Vec;
 
-use protocols::addr::PAGE_2M;
+use protocols::addr::{PAGE_2M, PageSize};
 use protocols::snp::{Rights, Vmpl};
-use protocols::svsm::CoreCall;
+use protocols::svsm::{CoreCall, PvalidateHeader};
 use snp_model::types::Spa;
+use zerocopy::IntoBytes;
 
 use super::*;
 use crate::page_map::PageState;
