@@ -1,10 +1,8 @@
-//! QUERY_PROTOCOL, CONFIGURE_VTOM, and what is not there: DEPOSIT_MEM, WITHDRAW_MEM, unknown calls
-//! and protocols.
+//! QUERY_PROTOCOL, CONFIGURE_VTOM, and what is not there: unknown calls and protocols.
 
 use protocols::svsm::{CoreCall, ProtocolId, ProtocolQuery, Request, SvsmResult};
 
 use crate::check::{Check, Failure, Outcome, check, result, same, succeeds};
-use crate::playground::Area;
 use crate::svsm;
 
 pub(crate) const CHECKS: &[Check] = &[
@@ -16,8 +14,6 @@ pub(crate) const CHECKS: &[Check] = &[
     check("query_protocol/unknown protocols", unknown_protocols),
     check("configure_vtom/query: not supported", vtom_query),
     check("configure_vtom/configuring is refused", vtom_configure),
-    check("deposit_mem/there is no need for memory", deposit),
-    check("withdraw_mem/there is no memory to take", withdraw),
     check("unknown call/of the core protocol", unknown_calls),
     check("unknown protocol/any call", unknown_protocol_calls),
 ];
@@ -78,16 +74,6 @@ fn vtom_query() -> Outcome {
 fn vtom_configure() -> Outcome {
     let configure = svsm::core(CoreCall::CONFIGURE_VTOM, 0x4000_0000);
     result("result", configure, SvsmResult::INVALID_REQUEST)
-}
-
-fn deposit() -> Outcome {
-    let reply = svsm::core(CoreCall::DEPOSIT_MEM, Area::WORK.page(1).gpa().get());
-    result("result", reply, SvsmResult::UNSUPPORTED_CALL)
-}
-
-fn withdraw() -> Outcome {
-    let reply = svsm::core(CoreCall::WITHDRAW_MEM, Area::WORK.page(1).gpa().get());
-    result("result", reply, SvsmResult::UNSUPPORTED_CALL)
 }
 
 fn unknown_calls() -> Outcome {

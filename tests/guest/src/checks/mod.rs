@@ -4,6 +4,7 @@
 mod core_calls;
 mod create_vcpu;
 mod delete_vcpu;
+mod deposit_mem;
 mod launch;
 mod noise;
 mod pending;
@@ -28,6 +29,7 @@ pub(crate) fn in_first_life() {
     run(pvalidate::CHECKS);
     run(pvalidate_list::CHECKS);
     run(pvalidate_entry::CHECKS);
+    run(deposit_mem::CHECKS);
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);

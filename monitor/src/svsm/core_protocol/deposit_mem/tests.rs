@@ -62,7 +62,7 @@ fn threat_09_rights_are_revoked_then_flushed_once_then_the_pages_are_zeroed() {
 }
 
 #[test]
-fn a_deposited_page_is_out_of_every_level_s_reach() {
+fn threat_45_a_deposited_page_is_out_of_every_level_s_reach() {
     let mut world = World::new();
     // The guest has given VMPL3 rights of its own.
     let attributes = protocols::snp::RmpAttributes::new(Vmpl::VMPL3, Rights::READ, false);

@@ -34,7 +34,7 @@ fn available(world: &mut World) -> bool {
 }
 
 #[test]
-fn what_was_given_comes_back_zeroed_and_is_the_guest_s() {
+fn threat_45_what_was_given_comes_back_zeroed_and_is_the_guest_s() {
     let mut world = World::new();
     deposit(&mut world, &[page(GIVEN + 0x1000), page(GIVEN)]);
     assert!(available(&mut world));
