@@ -1,11 +1,44 @@
-//! The cryptography of a TPM 2.0, without `std`, without `unsafe` and without C:
-//! see [`crypto`].
+//! A TPM 2.0 (TCG TPM 2.0 Library specification, PC Client platform) in Rust,
+//! without `std`, without `unsafe` and without C.
+//!
+//! [`Tpm`] is the whole of it: a [`Platform`] gives it entropy, a clock and
+//! storage, and [`Tpm::execute`] answers commands. One command after another
+//! goes straight through [`command::dispatch`]; what a command does stands in
+//! its chapter of [`chapters`]; the wire format in [`wire`]; primitives in
+//! [`crypto`]. Comments cite the specification by part and section.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "sample"))]
 #[macro_use]
 extern crate std;
 
 pub mod crypto;
+#[macro_use]
+pub mod wire;
+pub mod clock;
+#[macro_use]
+pub mod command;
+mod audit;
+pub mod chapters;
+pub mod context;
+mod crypto_test;
+pub mod da;
+mod entity;
+mod job;
+pub mod limits;
+mod manufacture;
+pub mod platform;
+pub mod rc;
+pub mod session;
+pub mod state;
+mod tpm;
+
+#[cfg(any(test, feature = "sample"))]
+pub mod testing;
+
+pub use platform::{Change, Platform, PlatformError, Record};
+pub use rc::Rc;
+pub use state::StateError;
+pub use tpm::{Progress, Tpm};

@@ -1,0 +1,22 @@
+//! The commands, one file for each chapter of Part 3 (or part of one).
+
+pub mod capability;
+pub mod pcr;
+pub mod random;
+pub mod sessions;
+pub mod startup;
+pub mod testing;
+
+#[cfg(test)]
+mod tests;
+
+use crate::command::CommandSpec;
+
+/// The commands of every chapter. A chapter is added here with one line.
+pub const ALL: &[&[CommandSpec]] = &[
+    capability::COMMANDS,
+    pcr::COMMANDS,
+    random::COMMANDS,
+    startup::COMMANDS,
+    testing::COMMANDS,
+];

@@ -1,0 +1,4 @@
+//! Commands from their bytes to their bytes.
+
+mod basics;
+mod table;

@@ -1,0 +1,33 @@
+//! What must hold of every command in the table.
+
+use crate::command::{Role, all};
+use crate::wire::CommandAttributes;
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+#[test]
+fn codes_are_unique_and_listed_in_order() {
+    let codes: Vec<u32> = all().map(|c| c.code).collect();
+    let sorted: BTreeSet<u32> = codes.iter().copied().collect();
+    assert_eq!(codes, sorted.into_iter().collect::<Vec<_>>());
+    let in_lists: usize = crate::chapters::ALL.iter().map(|l| l.len()).sum();
+    assert_eq!(codes.len(), in_lists, "a code is declared twice");
+}
+
+#[test]
+fn handles_that_need_an_authorization_come_first() {
+    for c in all() {
+        let roles: Vec<Option<Role>> = c.handles.iter().map(|h| h.role).collect();
+        assert!(roles.is_sorted_by_key(|r| r.is_none()), "{}", c.name);
+        assert!(c.handles.len() <= crate::limits::MAX_HANDLE_NUM);
+        assert!(!(c.flags.no_sessions && c.auth_handles() > 0), "{}", c.name);
+    }
+}
+
+#[test]
+fn attributes_are_those_of_the_specification() {
+    let of = |name: &str| all().find(|c| c.name == name).map(|c| c.attributes());
+    assert_eq!(of("PcrExtend"), Some(CommandAttributes(0x0240_0182)));
+    assert_eq!(of("Startup"), Some(CommandAttributes(0x0040_0144)));
+    assert_eq!(of("GetCapability"), Some(CommandAttributes(0x0000_017A)));
+}

@@ -1,0 +1,390 @@
+//! Whether the sessions of a command authorize it (Part 1, 16 and 17; Part 3,
+//! 5.5 and 5.6).
+
+use crate::command::hash::{cp_hash, name_hash, parameters_hash};
+use crate::command::sessions::{UsedSession, position};
+use crate::command::{CommandSpec, Role};
+use crate::crypto::hash::Digest;
+use crate::crypto::hmac::{Hmac, ct_eq};
+use crate::da;
+use crate::platform::Platform;
+use crate::rc::{Rc, Result};
+use crate::session::{Bound, Session, SessionType};
+use crate::state::State;
+use crate::wire::{
+    Handle, HandleType, NvAttributes, ObjectAttributes, SessionAttributes, Tpm2bAuth, Tpm2bDigest,
+    Tpm2bName, strip_trailing_zeros,
+};
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
+
+/// One command whose sessions are checked.
+pub(crate) struct Request<'a> {
+    pub(crate) spec: &'static CommandSpec,
+    pub(crate) locality: u8,
+    pub(crate) names: &'a [Tpm2bName],
+    pub(crate) sessions: &'a [UsedSession],
+    /// As received, the first parameter maybe encrypted.
+    pub(crate) parameters: &'a [u8],
+}
+
+/// Checks every session of a command. A failed authorization is counted.
+pub(crate) fn check_all(
+    state: &mut State,
+    platform: &mut dyn Platform,
+    request: &Request<'_>,
+) -> Result<()> {
+    for index in 0..request.sessions.len() {
+        check_one(state, platform, request, index).map_err(|rc| rc.session(index + 1))?;
+    }
+    Ok(())
+}
+
+fn check_one(
+    state: &mut State,
+    platform: &mut dyn Platform,
+    request: &Request<'_>,
+    index: usize,
+) -> Result<()> {
+    let used = request.sessions.get(index).ok_or(Rc::FAILURE)?;
+    let role = request
+        .spec
+        .handles
+        .get(index)
+        .and_then(|h| h.role)
+        .filter(|_| used.associated.is_some());
+    if used.associated == Some(Handle::PLATFORM)
+        && request.spec.flags.pp_always
+        && !platform.physical_presence()
+    {
+        return Err(Rc::PP);
+    }
+    let session = if used.handle == Handle::PW {
+        None
+    } else {
+        Some(state.session(used.handle)?.clone())
+    };
+    if session
+        .as_ref()
+        .is_some_and(|s| s.kind == SessionType::Trial)
+        && used.associated.is_some()
+    {
+        return Err(Rc::ATTRIBUTES);
+    }
+    let policy = session.as_ref().filter(|s| s.is_policy());
+    if let Some(h) = used.associated {
+        let uses_auth = match (&session, policy) {
+            (_, Some(p)) => p.policy.auth_value_needed || p.policy.password_needed,
+            (Some(s), None) => !is_bound_to(state, s, h),
+            (None, None) => true,
+        };
+        if uses_auth && !state.is_da_exempt(h) {
+            da::check(state, h)?;
+        }
+        if let Some(p) = policy {
+            if !policy_available(state, h, request.spec, role) {
+                return Err(Rc::AUTH_UNAVAILABLE);
+            }
+            check_policy(state, platform, request, p, h, role)?;
+        } else {
+            if policy_required(state, h, role) {
+                return Err(Rc::AUTH_TYPE);
+            }
+            if !auth_available(state, h, request.spec, role) {
+                return Err(Rc::AUTH_UNAVAILABLE);
+            }
+        }
+    }
+    let good = match &session {
+        None => password_matches(state, used),
+        Some(s) if s.is_policy() && s.policy.password_needed && used.associated.is_some() => {
+            password_matches(state, used)
+        }
+        Some(s) => hmac_matches(state, request, index, s),
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(failed(state, platform, used, session.as_ref()))
+    }
+}
+
+/// Counts a failed authorization; TPM_RC_AUTH_FAIL if it counted, else
+/// TPM_RC_BAD_AUTH.
+fn failed(
+    state: &mut State,
+    platform: &mut dyn Platform,
+    used: &UsedSession,
+    session: Option<&Session>,
+) -> Rc {
+    let counted = match used.associated {
+        Some(h) if !state.is_da_exempt(h) => Some(h),
+        // A session bound to a protected entity must not be a way around.
+        _ => match session {
+            Some(s) if s.bound_lockout => Some(Handle::LOCKOUT),
+            Some(s) if s.bound_da => Some(Handle::NULL),
+            _ => None,
+        },
+    };
+    let Some(h) = counted else {
+        return Rc::BAD_AUTH;
+    };
+    let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+    da::register_failure(state, h, now);
+    Rc::AUTH_FAIL
+}
+
+fn password_matches(state: &State, used: &UsedSession) -> bool {
+    let Some(h) = used.associated else {
+        return false;
+    };
+    ct_eq(&state.auth_value_of(h), strip_trailing_zeros(&used.auth))
+}
+
+fn hmac_matches(state: &State, request: &Request<'_>, index: usize, session: &Session) -> bool {
+    let Some(used) = request.sessions.get(index) else {
+        return false;
+    };
+    let key = hmac_key(state, used, session);
+    if session.is_policy() && key.is_empty() && used.auth.is_empty() {
+        return true;
+    }
+    let hash = cp_hash(
+        session.hash,
+        request.spec.code,
+        request.names,
+        request.parameters,
+    );
+    let mut extra: Vec<&[u8]> = Vec::new();
+    if index == 0 {
+        // The first session vouches for the nonces of the others that encrypt.
+        let decrypt = position(request.sessions, SessionAttributes::DECRYPT);
+        let encrypt =
+            position(request.sessions, SessionAttributes::ENCRYPT).filter(|&e| Some(e) != decrypt);
+        for other in [decrypt, encrypt].into_iter().flatten().filter(|&i| i != 0) {
+            if let Some(s) = request
+                .sessions
+                .get(other)
+                .and_then(|u| state.session(u.handle).ok())
+            {
+                extra.push(&s.nonce_tpm);
+            }
+        }
+    }
+    let mac = mac(
+        session,
+        &key,
+        &hash,
+        &used.nonce_caller,
+        &session.nonce_tpm,
+        &extra,
+        used.attributes,
+    );
+    ct_eq(&mac, &used.auth)
+}
+
+/// HMAC(key, pHash ‖ nonceNewer ‖ nonceOlder ‖ other nonces ‖ attributes).
+pub(crate) fn mac(
+    session: &Session,
+    key: &[u8],
+    p_hash: &Digest,
+    newer: &[u8],
+    older: &[u8],
+    extra: &[&[u8]],
+    attributes: SessionAttributes,
+) -> Digest {
+    let mut h = Hmac::new(session.hash, key);
+    h.update(p_hash);
+    h.update(newer);
+    h.update(older);
+    for nonce in extra {
+        h.update(nonce);
+    }
+    h.update(&[attributes.0]);
+    h.finalize()
+}
+
+/// sessionKey ‖ authValue, the latter as far as the session's HMAC has it.
+pub(crate) fn hmac_key(state: &State, used: &UsedSession, session: &Session) -> Zeroizing<Vec<u8>> {
+    let mut key = Zeroizing::new(session.key.to_vec());
+    if let Some(h) = used.associated {
+        let with_auth = if session.is_policy() {
+            session.policy.auth_value_needed
+        } else {
+            !is_bound_to(state, session, h)
+        };
+        if with_auth {
+            key.extend_from_slice(&state.auth_value_of(h));
+        }
+    }
+    key
+}
+
+/// What identifies an entity with its present auth value, for binding.
+pub(crate) fn bind_value(state: &State, h: Handle) -> Tpm2bDigest {
+    let name = state.name_of(h);
+    let auth = state.auth_value_of(h);
+    let len = [u8::try_from(name.len()).unwrap_or(u8::MAX)];
+    Tpm2bDigest::from(crate::crypto::hash::HashAlg::Sha256.digest(&[&len, &name, &auth]))
+}
+
+fn is_bound_to(state: &State, session: &Session, h: Handle) -> bool {
+    !session.bound.is_empty() && ct_eq(&session.bound, &bind_value(state, h))
+}
+
+/// Whether only a policy can authorize.
+fn policy_required(state: &State, h: Handle, role: Option<Role>) -> bool {
+    match role {
+        Some(Role::Dup) => true,
+        Some(Role::Admin) => match h.kind() {
+            HandleType::NvIndex => true,
+            HandleType::Transient | HandleType::Persistent => state
+                .object(h)
+                .is_ok_and(|o| o.has(ObjectAttributes::ADMIN_WITH_POLICY)),
+            _ => false,
+        },
+        _ => {
+            h.kind() == HandleType::Pcr
+                && crate::chapters::pcr::policy(state, h).is_some_and(|p| p.alg.is_some())
+        }
+    }
+}
+
+/// Whether the auth value can authorize.
+fn auth_available(state: &State, h: Handle, spec: &CommandSpec, role: Option<Role>) -> bool {
+    match h.kind() {
+        HandleType::Transient | HandleType::Persistent => {
+            if state.sequence(h).is_ok() {
+                return true;
+            }
+            let Ok(o) = state.object(h) else { return false };
+            match role {
+                _ if o.sensitive.is_none() => false,
+                Some(Role::Admin) => !o.has(ObjectAttributes::ADMIN_WITH_POLICY),
+                _ => o.has(ObjectAttributes::USER_WITH_AUTH),
+            }
+        }
+        HandleType::NvIndex => {
+            let wanted = if spec.flags.nv_write {
+                NvAttributes::AUTH_WRITE
+            } else {
+                NvAttributes::AUTH_READ
+            };
+            state.nv.get(h).is_some_and(|nv| nv.has(wanted))
+        }
+        _ => true,
+    }
+}
+
+/// Whether a policy can authorize.
+fn policy_available(state: &State, h: Handle, spec: &CommandSpec, role: Option<Role>) -> bool {
+    if state.policy_of(h).is_none() {
+        return false;
+    }
+    match h.kind() {
+        HandleType::NvIndex if role != Some(Role::Admin) => {
+            let wanted = if spec.flags.nv_write {
+                NvAttributes::POLICY_WRITE
+            } else if spec.flags.nv_read {
+                NvAttributes::POLICY_READ
+            } else {
+                NvAttributes(0)
+            };
+            state.nv.get(h).is_some_and(|nv| nv.has(wanted))
+        }
+        HandleType::Transient | HandleType::Persistent => {
+            state.object(h).is_ok_and(|o| o.sensitive.is_some())
+        }
+        _ => true,
+    }
+}
+
+/// Whether the policy session fulfils the policy of an entity for this command.
+fn check_policy(
+    state: &State,
+    platform: &mut dyn Platform,
+    request: &Request<'_>,
+    session: &Session,
+    h: Handle,
+    role: Option<Role>,
+) -> Result<()> {
+    let p = &session.policy;
+    const POLICY_SECRET: u32 = 0x151;
+    if request.spec.code == POLICY_SECRET && !p.password_needed && !p.auth_value_needed {
+        return Err(Rc::MODE);
+    }
+    if p.pcr_counter != 0 && p.pcr_counter != u64::from(state.reset.pcr_counter) + 1 {
+        return Err(Rc::PCR_CHANGED);
+    }
+    let (alg, digest) = state.policy_of(h).ok_or(Rc::POLICY_FAIL)?;
+    if !ct_eq(&digest, &p.digest) || alg != session.hash {
+        return Err(Rc::POLICY_FAIL);
+    }
+    if p.timeout != 0 {
+        let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+        if p.timeout < now || p.epoch != state.volatile.time_epoch {
+            return Err(Rc::EXPIRED);
+        }
+    }
+    if p.command_code != 0 {
+        if p.command_code != request.spec.code {
+            return Err(Rc::POLICY_CC);
+        }
+    } else if matches!(role, Some(Role::Admin | Role::Dup)) {
+        return Err(Rc::POLICY_FAIL);
+    }
+    if p.locality.0 != 0 {
+        let allowed = if p.locality.0 < 32 {
+            request.locality < 5 && p.locality.0 & (1 << request.locality) != 0
+        } else {
+            p.locality.0 == request.locality
+        };
+        if !allowed {
+            return Err(Rc::LOCALITY);
+        }
+    }
+    if p.pp_required && !platform.physical_presence() {
+        return Err(Rc::PP);
+    }
+    check_bound(request, session)?;
+    if p.check_nv_written {
+        let nv = state.nv.get(h).ok_or(Rc::POLICY_FAIL)?;
+        if nv.has(NvAttributes::WRITTEN) != p.nv_written {
+            return Err(Rc::POLICY_FAIL);
+        }
+    }
+    Ok(())
+}
+
+fn check_bound(request: &Request<'_>, session: &Session) -> Result<()> {
+    let (wanted, actual) = match &session.policy.bound {
+        Bound::Nothing => return Ok(()),
+        Bound::CpHash(d) => (
+            d,
+            cp_hash(
+                session.hash,
+                request.spec.code,
+                request.names,
+                request.parameters,
+            ),
+        ),
+        Bound::NameHash(d) => (d, name_hash(session.hash, request.names)),
+        Bound::Parameters(d) => (
+            d,
+            parameters_hash(session.hash, request.spec.code, request.parameters),
+        ),
+        // The action compares the template, once it has read it.
+        Bound::Template(_) => return Ok(()),
+    };
+    if ct_eq(wanted, &actual) {
+        Ok(())
+    } else {
+        Err(Rc::POLICY_FAIL)
+    }
+}
+
+/// The auth value that the encryption of parameters uses with a session.
+pub(crate) fn crypt_auth(state: &State, used: &UsedSession) -> Tpm2bAuth {
+    used.associated
+        .map_or_else(Tpm2bAuth::empty, |h| state.auth_value_of(h))
+}

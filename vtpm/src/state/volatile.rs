@@ -1,0 +1,72 @@
+//! State that no loss of power leaves.
+
+use crate::crypto::rng::Drbg;
+use crate::session::Session;
+use crate::state::object::Transient;
+use crate::wire::Handle;
+use alloc::collections::BTreeMap;
+
+/// What is lost whenever the TPM loses power.
+pub struct Volatile {
+    /// Whether Startup succeeded since _TPM_Init.
+    pub started: bool,
+    /// Whether the TPM found itself broken; only GetTestResult and
+    /// GetCapability answer then.
+    pub failure: bool,
+    /// phEnable.
+    pub ph_enable: bool,
+    /// Whether _TPM_Hash_Start came before Startup (DRTM).
+    pub drtm_before_startup: bool,
+    /// Locality of Startup was 3.
+    pub startup_locality_3: bool,
+    /// The source of random numbers.
+    pub rng: Drbg,
+    /// Transient objects and sequences by handle.
+    pub transient: BTreeMap<u32, Transient>,
+    /// Loaded sessions by handle.
+    pub sessions: BTreeMap<u32, Session>,
+    /// The exclusive audit session, if there is one.
+    pub exclusive_audit: Option<Handle>,
+    /// Platform time at _TPM_Init, in milliseconds.
+    pub time_base: u64,
+    /// Milliseconds to add to the time since `time_base` to get the clock.
+    pub clock_base: u64,
+    /// Changes when time was interrupted; timed policies notice.
+    pub time_epoch: u32,
+    /// Whether no larger clock was ever reported.
+    pub clock_safe: bool,
+    /// Rate adjustment that was asked for, from -3 to 3.
+    pub clock_rate: i8,
+    /// Time at which the last failed try was forgotten, in milliseconds.
+    pub da_timer: u64,
+    /// Time at which lockoutAuth was last disabled, in milliseconds.
+    pub lockout_timer: u64,
+    /// Hash sequence of _TPM_Hash_Start.
+    pub drtm: Option<alloc::vec::Vec<crate::crypto::hash::Hasher>>,
+}
+
+impl Volatile {
+    /// What power-on starts with.
+    #[must_use]
+    pub fn new(rng: Drbg, now: u64) -> Self {
+        Volatile {
+            started: false,
+            failure: false,
+            ph_enable: true,
+            drtm_before_startup: false,
+            startup_locality_3: false,
+            rng,
+            transient: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            exclusive_audit: None,
+            time_base: now,
+            clock_base: 0,
+            time_epoch: 0,
+            clock_safe: true,
+            clock_rate: 0,
+            da_timer: 0,
+            lockout_timer: 0,
+            drtm: None,
+        }
+    }
+}
