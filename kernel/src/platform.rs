@@ -3,7 +3,7 @@
 //! Nothing is decided here. Guest pages are reached by the guest window only, the host by the
 //! CPU's GHCB only.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use monitor::platform::{
     AccessFault, GuestMemory, Host, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
@@ -18,17 +18,15 @@ use crate::ghcb;
 use crate::mm::window::GuestWindow;
 use crate::mm::window_page::WindowPage;
 
-/// How often the firmware has used PVALIDATE, for the log.
-static PVALIDATES: AtomicU32 = AtomicU32::new(0);
-
-/// PVALIDATEs so far, stage2's included.
+/// This CPU's PVALIDATEs so far, for the log; of the boot CPU stage2's are among them.
 pub(crate) fn pvalidates() -> u32 {
-    PVALIDATES.load(Ordering::Relaxed)
+    percpu::this().pvalidates.load(Ordering::Relaxed)
 }
 
 /// Adds to the count of PVALIDATEs.
 pub(crate) fn count_pvalidates(count: u32) {
-    PVALIDATES.fetch_add(count, Ordering::Relaxed);
+    let so_far = pvalidates().wrapping_add(count);
+    percpu::this().pvalidates.store(so_far, Ordering::Relaxed);
 }
 
 /// What the monitor makes of a PVALIDATE's registers.

@@ -7,7 +7,7 @@
 //!   a list before the next one, so that a list costs one flush.
 //!
 //! A 2 MiB page is validated while others use the page map, because zeroing it takes by far the
-//! longest of all: [`reserve`], then [`open`], then [`settle`].
+//! longest of all: `reserve`, then `open`, then `settle`.
 //!
 //! The page map decides first; PVALIDATE's carry flag is checked as well. Where
 //! the two disagree the host has exchanged a page, and the request fails even

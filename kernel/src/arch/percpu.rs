@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spin::{Mutex, Once};
 use x86_64::VirtAddr;
@@ -25,6 +25,8 @@ pub(crate) struct PerCpu {
     pub ghcb_gpa: AtomicU64,
     /// GDT and TSS.
     pub descriptors: Descriptors,
+    /// How often it has used PVALIDATE.
+    pub pvalidates: AtomicU32,
     /// Whether its entry code has run.
     pub started: AtomicBool,
     /// What a CPU other than the boot CPU was made with.
@@ -55,6 +57,7 @@ impl PerCpu {
             ghcb: Once::new(),
             ghcb_gpa: AtomicU64::new(0),
             descriptors: Descriptors::new(),
+            pvalidates: AtomicU32::new(0),
             started: AtomicBool::new(false),
             ap,
         }

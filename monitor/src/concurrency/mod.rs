@@ -7,6 +7,7 @@
 //! Translations that a vCPU has cached are kept until a flush, as silicon does.
 
 mod hands;
+pub(crate) mod lock;
 mod scenarios;
 
 use core::mem::offset_of;

@@ -5,6 +5,8 @@ pub mod core_protocol;
 pub mod request;
 
 #[cfg(test)]
+mod many_vcpus;
+#[cfg(test)]
 mod several_vcpus;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use protocols::addr::{Gpa, GpaPage, GpaRange, PageSize};
+use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K, PageSize};
 use protocols::boot::params::{MemoryMapEntry, MemoryMapType};
 use protocols::ghcb::ExitCode;
 use protocols::snp::{Rights, SevFeatures, Vmpl, Vmsa};
@@ -70,6 +70,11 @@ impl World {
 
     /// The firmware is up, and nothing of the guest's is there yet.
     pub(crate) fn before_launch() -> Self {
+        Self::before_launch_of(&[Self::BSP, Self::AP, Self::LAUNCHED])
+    }
+
+    /// The same with vCPUs that have these APIC IDs.
+    fn before_launch_of(apic_ids: &[u32]) -> Self {
         let ram = MemoryMapEntry::new(0, Self::RAM >> 12, MemoryMapType::MEMORY);
         let ram = parse_ram(&[ram], 1 << 48).unwrap();
         let window = range(Self::WINDOW, 0x40_0000);
@@ -82,7 +87,7 @@ impl World {
         let guest = Guest {
             memory: GuestMemoryMap::new(&ram, image).unwrap(),
             pages: PageMap::new(layout, frames),
-            vcpus: Registry::new(&[Self::BSP, Self::AP, Self::LAUNCHED]).unwrap(),
+            vcpus: Registry::new(apic_ids).unwrap(),
             policy: PagePolicy {
                 guest: Vmpl::VMPL2,
                 evict: true,
@@ -105,6 +110,19 @@ impl World {
         for pending in range(Self::PENDING, Self::FIRMWARE - Self::PENDING).pages(PageSize::Size2M)
         {
             world.private(pending);
+        }
+        world.start();
+        world.machine.take_events();
+        world
+    }
+
+    /// A guest with vCPUs of these APIC IDs, of which the boot vCPU runs, and `pages` granted pages of
+    /// 4 KiB from [`PENDING`](Self::PENDING) on.
+    pub(crate) fn many(apic_ids: &[u32], pages: u64) -> Self {
+        let mut world = Self::before_launch_of(apic_ids);
+        world.open_granted(range(Self::CALLING_AREA, PAGE_4K));
+        for number in 0..pages {
+            world.open_granted(range(Self::PENDING + number * PAGE_4K, PAGE_4K));
         }
         world.start();
         world.machine.take_events();
