@@ -39,6 +39,10 @@ pub(crate) enum Stuck {
     Undeliverable(Undeliverable, u64),
     /// #VC came while another event was being delivered.
     VcDuringDelivery(u64),
+    /// The #VC handler raises #VC itself, without end: this page is not validated.
+    VcInVc {
+        gpa: u64,
+    },
     /// The processor's own access failed: an instruction fetch, say.
     Access(GuestFault),
     /// Triple fault.
@@ -60,6 +64,9 @@ pub(crate) fn serve(machine: &mut Machine, code: u64) -> Next {
     machine.stats.exit(vcpu.level, vcpu.vmcb.rip(), code);
     vcpu.vmcb.set(control::EVENT_INJ, 0u64);
     intercepts::set_hlt(&mut vcpu.vmcb, true);
+    if !matches!(ExitCode(code), ExitCode::NPF | ExitCode::NMI) {
+        vcpu.unvalidated.end();
+    }
     match ExitCode(code) {
         ExitCode::NPF => nested_page_fault(machine),
         ExitCode::VMMCALL => vmmcall(machine),
@@ -136,9 +143,22 @@ fn nested_page_fault(machine: &mut Machine) -> Next {
             event::reinject_interrupted(&mut vcpu.vmcb);
             Next::Resume
         }
+        Resolution::Vc(VC_NOT_VALIDATED) => not_validated(machine),
         Resolution::Vc(code) => vc(machine, code),
         Resolution::Stuck(fault) => stuck(Stuck::Fault(fault)),
     }
+}
+
+/// #VC for an access to a page that is not validated. On silicon, a vCPU whose
+/// handler needs that page raises it for ever.
+fn not_validated(machine: &mut Machine) -> Next {
+    let vcpu = &mut machine.vcpu;
+    let (level, rip) = (vcpu.level, vcpu.vmcb.rip());
+    if vcpu.unvalidated.is_endless(level, rip) {
+        let gpa = npf::faulting_gpa(&vcpu.vmcb);
+        return stuck(Stuck::VcInVc { gpa });
+    }
+    vc(machine, VC_NOT_VALIDATED)
 }
 
 fn vmmcall(machine: &mut Machine) -> Next {

@@ -7,7 +7,7 @@ use snp_model::fault::{AccessFault, NestedFault, VC_NOT_VALIDATED};
 
 use super::npt::C_MASK;
 use super::vcpu::Vcpu;
-use super::vmcb::control;
+use super::vmcb::{Vmcb, control};
 use crate::host::memory::Memory;
 use crate::report::stats::Stats;
 
@@ -40,11 +40,16 @@ pub(crate) enum Fault {
     State { gpa: u64 },
 }
 
+/// The guest address of the last nested page fault, without the C-bit.
+pub(crate) fn faulting_gpa(vmcb: &Vmcb) -> u64 {
+    vmcb.get::<u64>(control::EXIT_INFO2) & !C_MASK
+}
+
 /// Resolves the nested page fault of the last exit.
 pub(crate) fn resolve(vcpu: &mut Vcpu, memory: &mut Memory, stats: &mut Stats) -> Resolution {
     let info: u64 = vcpu.vmcb.get(control::EXIT_INFO1);
     let address: u64 = vcpu.vmcb.get(control::EXIT_INFO2);
-    let gpa = address & !C_MASK;
+    let gpa = faulting_gpa(&vcpu.vmcb);
     let kind = match info {
         _ if info & INFO_WALK != 0 => AccessKind::PageWalk,
         _ if info & INFO_FETCH != 0 && vcpu.vmcb.cpl() == 3 => AccessKind::ExecuteUser,

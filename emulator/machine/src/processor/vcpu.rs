@@ -53,6 +53,40 @@ pub(crate) struct Vcpu {
     pub(crate) levels: [LevelState; 4],
     /// Set while it runs nothing until the host has a level to run.
     pub(crate) waiting: Option<Waiting>,
+    /// Accesses to pages that are not validated, with nothing done about them.
+    pub(crate) unvalidated: Unvalidated,
+}
+
+/// A row of #VC for accesses to unvalidated pages by one instruction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unvalidated {
+    level: u8,
+    rip: u64,
+    times: u32,
+}
+
+impl Unvalidated {
+    /// So many in a row, and nothing that the vCPU does can end it: its #VC handler
+    /// itself needs the page.
+    const ENDLESS: u32 = 16;
+
+    /// Counts one more. True: the vCPU cannot get out of it.
+    pub(crate) fn is_endless(&mut self, level: u8, rip: u64) -> bool {
+        if (self.level, self.rip) != (level, rip) {
+            *self = Self {
+                level,
+                rip,
+                times: 0,
+            };
+        }
+        self.times += 1;
+        self.times >= Self::ENDLESS
+    }
+
+    /// The vCPU has done something else, which may have validated the page.
+    pub(crate) fn end(&mut self) {
+        self.times = 0;
+    }
 }
 
 impl Vcpu {
@@ -64,6 +98,7 @@ impl Vcpu {
             level: 0,
             levels: [LevelState::default(); 4],
             waiting: Some(Waiting::NeverStarted),
+            unvalidated: Unvalidated::default(),
         }
     }
 

@@ -72,6 +72,12 @@ fn explain_stuck(level: u8, stuck: Stuck) {
                 Reason(code)
             );
         }
+        Stuck::VcInVc { gpa } => {
+            println!(
+                "VMPL{level} is stuck: its #VC handler needs the page at {gpa:#x}, which is not \
+                 validated, and raises #VC without end"
+            );
+        }
         Stuck::Access(fault) => {
             println!("VMPL{level} is stuck: the processor's own access failed ({fault:x?})");
         }
