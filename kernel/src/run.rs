@@ -10,12 +10,12 @@ use monitor::fatal::Fatal;
 use monitor::ghcb_client::run_vmpl;
 use monitor::guest::Guest;
 use monitor::shared::{Server, Shared};
-use monitor::svsm::request::{Next, serve};
+use monitor::svsm::request::{Next, is_waiting, serve};
 use protocols::ghcb::RampartReason;
 use protocols::snp::Vmpl;
 use spin::Once;
 
-use crate::arch::{cpu, percpu};
+use crate::arch::cpu;
 use crate::mm::map_memory::MapMemory;
 use crate::platform::KernelPlatform;
 
@@ -52,27 +52,26 @@ pub(crate) fn run(apic_id: u32) -> Result<Infallible, Fatal> {
     let service = SERVICE.get().ok_or(Fatal::INTERNAL)?;
     let mut server = Server::new(&service.shared, apic_id).ok_or(Fatal::INTERNAL)?;
     let mut platform = service.platform.clone();
-    let is_boot_cpu = percpu::this().ap.is_none();
     loop {
         if serve(&mut server, &mut platform)? == Next::Park {
-            park(&service.shared, apic_id)?;
-            continue;
+            if !service.shared.lock().vcpus.others_run(apic_id) {
+                // Nobody is left who could make a VMSA runnable again.
+                return Err(Fatal::new(RampartReason::GuestStopped));
+            }
+        } else {
+            match run_vmpl(&mut platform, service.level) {
+                // The guest makes a VMSA first and tells the host of it afterwards, and it may have
+                // deleted this one a moment ago.
+                Err(Fatal::Rampart(RampartReason::RunVmplFailed, _)) if !server.runs_startup() => {}
+                ran => {
+                    ran?;
+                    continue;
+                }
+            }
         }
-        match run_vmpl(&mut platform, service.level) {
-            // The guest makes a VMSA first and tells the host of it afterwards. Whoever comes here
-            // in between was called without need.
-            Err(Fatal::Rampart(RampartReason::RunVmplFailed, _)) if !is_boot_cpu => cpu::halt(),
-            ran => ran?,
+        // The host may have run a new VMSA since VMPL0 last looked, and left VMPL0 for it.
+        if !is_waiting(&mut server, &mut platform)? {
+            cpu::halt();
         }
     }
-}
-
-/// Rests until the host runs this CPU again.
-fn park(shared: &Shared<MapMemory>, apic_id: u32) -> Result<(), Fatal> {
-    if !shared.lock().vcpus.others_run(apic_id) {
-        // Nobody is left who could make a VMSA runnable again.
-        return Err(Fatal::new(RampartReason::GuestStopped));
-    }
-    cpu::halt();
-    Ok(())
 }

@@ -127,6 +127,12 @@ impl<'a, S, P: Copy> Server<'a, S, P> {
         })
     }
 
+    /// Whether the guest's first VMSA is what this vCPU has to run.
+    #[must_use]
+    pub fn runs_startup(&self) -> bool {
+        self.seat.take().is_some_and(|current| current.startup)
+    }
+
     /// The pages of `caller`, whose seat is held. They are looked for again only when they are
     /// others than the last time.
     pub(crate) fn pages<M: GuestMemory<Page = P> + ?Sized>(

@@ -78,6 +78,10 @@ pub fn serve<P: Platform + ?Sized, S: MapStorage>(
         return Ok(Next::Park);
     };
     let pages = server.pages(platform, caller)?;
+    if !has_exited(platform, pages.vmsa)? {
+        // It may be one that was made and never run: the host has to find it runnable at any time.
+        return Ok(Next::Enter);
+    }
     if !disable(platform, pages.vmsa)? {
         return Ok(Next::Park);
     }
@@ -117,6 +121,31 @@ pub fn serve<P: Platform + ?Sized, S: MapStorage>(
     Ok(Next::Enter)
 }
 
+/// Whether a request waits on this vCPU, to be asked at the last moment before it rests: the host
+/// may have run a new VMSA of the guest meanwhile, and that one has called (threat 32).
+///
+/// # Errors
+/// [`Fatal`] as for [`serve`].
+pub fn is_waiting<P: Platform + ?Sized, S: MapStorage>(
+    server: &mut Server<'_, S, P::Page>,
+    platform: &mut P,
+) -> Result<bool, Fatal> {
+    let seat = server.seat.take();
+    let Some(caller) = *seat else {
+        return Ok(false);
+    };
+    let pages = server.pages(platform, caller)?;
+    let control_bytes = platform.load(pages.calling_area, 0)?;
+    let is_pending = control_bytes.to_le_bytes()[CA_CALL_PENDING] != 0;
+    Ok(is_pending && has_exited(platform, pages.vmsa)?)
+}
+
+/// Whether the VMSA was left by VMGEXIT.
+fn has_exited<P: GuestMemory + ?Sized>(platform: &mut P, vmsa: P::Page) -> Result<bool, Fatal> {
+    let exit_code = platform.load(vmsa, offset_of!(Vmsa, guest_exit_code))?;
+    Ok(ExitCode(exit_code) == ExitCode::VMGEXIT)
+}
+
 /// Clears EFER.SVME, so that the VMSA cannot be entered while it is read and
 /// written. `false` when it was clear already: somebody else has it, or the
 /// guest has cleared it.
@@ -151,8 +180,7 @@ enum Taken {
 /// of call_pending, so it is served at most once.
 fn take<P: GuestMemory + ?Sized>(platform: &mut P, pages: Pages<P::Page>) -> Result<Taken, Fatal> {
     let vmsa = pages.vmsa;
-    let exit_code = platform.load(vmsa, offset_of!(Vmsa, guest_exit_code))?;
-    if ExitCode(exit_code) != ExitCode::VMGEXIT {
+    if !has_exited(platform, vmsa)? {
         return Ok(Taken::Nothing);
     }
     match platform.exchange_byte(pages.calling_area, CA_CALL_PENDING, 0)? {

@@ -2,11 +2,13 @@
 
 use core::mem::offset_of;
 
+use protocols::addr::Gpa;
 use protocols::snp::{EFER_SVME, Vmpl, Vmsa};
 use protocols::svsm::{CoreCall, ProtocolQuery, Request, ResultCode};
 
 use super::request::{Arguments, Next, disable, enable};
-use crate::testing::{World, page};
+use crate::shared::Server;
+use crate::testing::{Event, World, page};
 
 const VMSAS: [u64; 2] = [World::SMALL + 0x1_1000, World::SMALL + 0x1_3000];
 const AREAS: [u64; 2] = [World::SMALL + 0x1_2000, World::SMALL + 0x1_4000];
@@ -53,6 +55,43 @@ fn threat_26_a_vcpu_woken_before_its_vmsa_is_started_changes_nothing() {
     assert_eq!(world.serve(World::AP), Ok(Next::Enter));
     assert_eq!(world.peek::<0x670>(VMSAS[0]), before);
     assert!(world.shared.lock().vcpus.others_run(World::BSP));
+}
+
+#[test]
+fn threat_32_a_vmsa_that_has_never_run_can_be_entered_while_vmpl0_looks_at_it() {
+    let mut world = with_ap();
+    world.machine.take_events();
+    assert_eq!(world.serve(World::AP), Ok(Next::Enter));
+    let unrunnable = |event: &Event| matches!(event, Event::And(_));
+    assert!(!world.machine.take_events().iter().any(unrunnable));
+}
+
+#[test]
+fn threat_32_a_request_that_came_while_vmpl0_was_about_to_rest_is_seen() {
+    let mut world = World::new();
+    assert_eq!(world.serve(World::AP), Ok(Next::Park));
+    assert_eq!(world.is_waiting(World::AP), Ok(false), "nobody is there");
+    // Before it rests, another vCPU makes a VMSA for it, which the host runs at once.
+    assert_eq!(create(&mut world, 0), ResultCode::SUCCESS);
+    assert_eq!(world.is_waiting(World::AP), Ok(false), "it has not run");
+    world.ask(World::AP, !0, Arguments::default());
+    assert_eq!(world.is_waiting(World::AP), Ok(true));
+    assert_eq!(world.serve(World::AP), Ok(Next::Enter));
+    assert_eq!(world.is_waiting(World::AP), Ok(false), "it was served");
+    let before = world.field(World::AP, offset_of!(Vmsa, rax));
+    assert_eq!(before, ResultCode::UNSUPPORTED_PROTOCOL.0);
+}
+
+#[test]
+fn only_the_guests_first_vmsa_has_to_be_there() {
+    let mut world = with_ap();
+    let runs_startup = |world: &World, apic_id| {
+        Server::new(&world.shared, apic_id).map(|server: Server<'_, _, Gpa>| server.runs_startup())
+    };
+    assert_eq!(runs_startup(&world, World::BSP), Some(true));
+    assert_eq!(runs_startup(&world, World::AP), Some(false));
+    assert_eq!(delete(&mut world, 0), ResultCode::SUCCESS);
+    assert_eq!(runs_startup(&world, World::AP), Some(false));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::page_map::{Layout, PageMap};
 use crate::pages::PagePolicy;
 use crate::platform::Rmp;
 use crate::shared::{Server, Shared};
-use crate::svsm::request::{Arguments, Next, serve};
+use crate::svsm::request::{Arguments, Next, is_waiting, serve};
 use crate::vcpu::{Registry, Vcpu};
 
 pub(crate) fn range(start: u64, len: u64) -> GpaRange {
@@ -280,6 +280,12 @@ impl World {
     pub(crate) fn serve(&mut self, apic_id: u32) -> Result<Next, Fatal> {
         let mut server = Server::new(&self.shared, apic_id).unwrap();
         serve(&mut server, &mut self.machine)
+    }
+
+    /// Whether the vCPU may not rest.
+    pub(crate) fn is_waiting(&mut self, apic_id: u32) -> Result<bool, Fatal> {
+        let mut server = Server::new(&self.shared, apic_id).unwrap();
+        is_waiting(&mut server, &mut self.machine)
     }
 
     /// A call by the vCPU that has to return to the guest.
