@@ -8,7 +8,7 @@ use protocols::svsm::{CoreCall, Request};
 
 use crate::arch::exceptions::{gdt, idt};
 use crate::arch::layout::PAGE_TABLES;
-use crate::arch::{CODE64, DATA, cpu, exceptions, memory};
+use crate::arch::{CODE64, DATA, cpu, exceptions, memory, percpu};
 use crate::check::{Outcome, counts, holds, report, same, succeeds};
 use crate::console::println;
 use crate::playground::{self, Area};
@@ -72,8 +72,18 @@ pub(crate) fn finish() -> ! {
     }
 }
 
-/// A VMSA that starts `entry` in 64-bit mode with this stack and [`GREETING`].
+/// A VMSA of the first vCPU that starts `entry` in 64-bit mode with this stack and [`GREETING`].
 pub(crate) fn vmsa(entry: extern "C" fn(u64) -> !, stack: u64) -> Vmsa {
+    vmsa_of(0, entry, stack, GREETING)
+}
+
+/// The same for any vCPU, with what `entry` is called with.
+pub(crate) fn vmsa_of(
+    vcpu: usize,
+    entry: extern "C" fn(u64) -> !,
+    stack: u64,
+    argument: u64,
+) -> Vmsa {
     // A function finds the stack as a call leaves it: 8 bytes below a multiple of 16.
     let rsp = stack - size_of::<u64>() as u64;
     let entry = entry as *const () as u64;
@@ -90,7 +100,8 @@ pub(crate) fn vmsa(entry: extern "C" fn(u64) -> !, stack: u64) -> Vmsa {
     }
     let table = |table: exceptions::Table| Segment::new(0, 0, table.limit.into(), table.base);
     (vmsa.gdtr, vmsa.idtr) = (table(gdt()), table(idt()));
-    vmsa.rdi = GREETING;
+    vmsa.gs.base = percpu::gs_base(vcpu);
+    vmsa.rdi = argument;
     vmsa
 }
 

@@ -30,7 +30,9 @@
 //! | `playground` | RAM for the checks |
 //! | `check` | the runner |
 //! | `checks/` | the checks, a file for each area, each with its table |
-//! | `lives` | the three VMSAs that the one vCPU runs after another |
+//! | `lives` | the three VMSAs that the first vCPU runs after another |
+//! | `vcpus`, `hands` | the other vCPUs, and what they do for the checks |
+//! | `stress/` | the other mode: all vCPUs make random calls |
 //!
 //! The checks are those of [`protocols`] and of what an SVSM owes its guest: each wrong input has
 //! its result, changes nothing, and leaves the page in question ordinary memory. New checks go into
@@ -38,11 +40,10 @@
 //!
 //! # What it does not do
 //!
-//! There is one vCPU. CREATE_VCPU is checked on that vCPU's own APIC ID: the guest makes a second
-//! and a third VMSA, has the host run them, and deletes the second from the third. Races between
-//! vCPUs, a VMSA that is running elsewhere, and DELETE_VCPU of the caller itself, which does not
-//! return, are left to others. Nothing here touches a page that it has no right to: no host could
-//! let it go on.
+//! With one vCPU, CREATE_VCPU is checked on that vCPU's own APIC ID alone: the guest makes a second
+//! and a third VMSA, has the host run them, and deletes the second from the third. With four there
+//! are the checks of `checks/several.rs` as well. Nothing here touches a page that it has no right
+//! to: no host could let it go on.
 #![no_std]
 #![no_main]
 
@@ -51,11 +52,15 @@ mod check;
 mod checks;
 mod console;
 mod end;
+mod hands;
 mod host;
 mod list;
 mod lives;
+mod noise;
 mod playground;
+mod stress;
 mod svsm;
+mod vcpus;
 
 use console::println;
 
@@ -67,5 +72,8 @@ extern "C" fn guest_main() -> ! {
         println!("no SVSM");
         end::power_off();
     }
-    lives::first()
+    match stress::order() {
+        Some(order) => stress::run(order),
+        None => lives::first(),
+    }
 }

@@ -11,23 +11,30 @@ use protocols::svsm::{CA_CALL_PENDING, CoreCall, ProtocolId, Request, SvsmResult
 
 use crate::arch::cpu::{Registers, vmgexit};
 use crate::arch::memory;
+use crate::arch::percpu::{self, MAX_VCPUS};
 use crate::end::{Reason, terminate};
 use crate::host;
 
 /// How often a call is made that is not done yet.
-const TRIES: usize = 1000;
+const TRIES: usize = 100_000;
 
-/// The calling area that calls go through.
-static CALLING_AREA: AtomicU64 = AtomicU64::new(GUEST_CALLING_AREA);
+/// The calling areas that the calls of each vCPU go through.
+static CALLING_AREAS: [AtomicU64; MAX_VCPUS] =
+    [const { AtomicU64::new(GUEST_CALLING_AREA) }; MAX_VCPUS];
 
-/// The calling area in use.
+/// The calling area that this vCPU uses.
 pub(crate) fn calling_area() -> u64 {
-    CALLING_AREA.load(Ordering::SeqCst)
+    CALLING_AREAS[percpu::index()].load(Ordering::SeqCst)
 }
 
-/// Uses another calling area from now on, as the SVSM does.
+/// Uses another calling area on this vCPU from now on, as the SVSM does.
 pub(crate) fn use_calling_area(gpa: u64) {
-    CALLING_AREA.store(gpa, Ordering::SeqCst);
+    use_calling_area_of(percpu::index(), gpa);
+}
+
+/// The same for another vCPU, which makes no call meanwhile.
+pub(crate) fn use_calling_area_of(vcpu: usize, gpa: u64) {
+    CALLING_AREAS[vcpu].store(gpa, Ordering::SeqCst);
 }
 
 /// What the secrets page says of the SVSM.
@@ -103,6 +110,23 @@ pub(crate) fn core(call_number: CoreCall, rcx: u64) -> Reply {
 pub(crate) fn exit(transport: Transport, pending: u8, rax: u64, values: [u64; 4]) -> Reply {
     let at = calling_area() + CA_CALL_PENDING as u64;
     memory::exchange_byte(at, pending);
+    let (result, values) = run_vmpl0(transport, rax, values);
+    Reply {
+        result,
+        values,
+        pending: memory::exchange_byte(at, 0),
+    }
+}
+
+/// REMAP_CA away from a page that is no longer this vCPU's when the call returns: call_pending is
+/// not looked at.
+pub(crate) fn leave_calling_area(to: u64) -> SvsmResult {
+    memory::exchange_byte(calling_area() + CA_CALL_PENDING as u64, 1);
+    let request = Request::core(CoreCall::REMAP_CA);
+    run_vmpl0(Transport::Msr, request.rax(), [to, 0, 0, 0]).0
+}
+
+fn run_vmpl0(transport: Transport, rax: u64, values: [u64; 4]) -> (SvsmResult, [u64; 4]) {
     let [rcx, rdx, r8, r9] = values;
     let mut registers = Registers {
         rax,
@@ -124,7 +148,6 @@ pub(crate) fn exit(transport: Transport, pending: u8, rax: u64, values: [u64; 4]
     if !ran {
         terminate(Reason::Host);
     }
-    let pending = memory::exchange_byte(at, 0);
     let Registers {
         rax,
         rcx,
@@ -132,11 +155,7 @@ pub(crate) fn exit(transport: Transport, pending: u8, rax: u64, values: [u64; 4]
         r8,
         r9,
     } = registers;
-    Reply {
-        result: SvsmResult(rax),
-        values: [rcx, rdx, r8, r9],
-        pending,
-    }
+    (SvsmResult(rax), [rcx, rdx, r8, r9])
 }
 
 /// A request for a call that no protocol has: never executed.

@@ -55,6 +55,12 @@ impl Launch {
         Self::image(&root().join("target/images/test-guest.igvm"))
     }
 
+    /// The test guest in its stress mode: so many random steps on each vCPU, from this seed.
+    pub fn stress(seed: u64, steps: u32) -> Self {
+        let order = format!("name=opt/rampart/test-guest,string=stress={seed}:{steps}");
+        Self::test_guest().after_dashes(["-fw_cfg".to_owned(), order])
+    }
+
     /// An image without Linux, on the emulated machine.
     pub fn image(path: &Path) -> Self {
         Self::bare(["--host", "emulated", "--kernel", "none"]).option("--image", path)

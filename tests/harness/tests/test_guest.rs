@@ -12,6 +12,49 @@ fn every_core_call_does_what_it_should() {
     assert!(sum.is_some_and(|passed| passed >= 121), "{}", run.report());
 }
 
+/// What only several vCPUs can do: made in any order, deleted while they run, two requests at once.
+#[test]
+fn several_vcpus_get_the_answers_that_they_should() {
+    let run = Launch::test_guest().smp(4).timeout(240).run();
+    run.assert_outcome(Outcome::PoweredOff);
+    let sum = run.line(" passed, ").and_then(checks_passed);
+    assert!(sum.is_some_and(|passed| passed >= 142), "{}", run.report());
+    for area in [
+        "delete_vcpu/of a VMSA that runs",
+        "remap_ca/by three at once",
+    ] {
+        run.assert_line(&format!("test-guest: ok {area}"));
+    }
+}
+
+/// All vCPUs make random calls, while the machine looks for broken invariants.
+#[test]
+fn random_calls_of_all_vcpus_get_answers_that_are_allowed() {
+    let run = Launch::stress(20_261_122, 600)
+        .smp(4)
+        .option("--machine-option", "check_every=100")
+        .timeout(240)
+        .run();
+    run.assert_outcome(Outcome::PoweredOff)
+        .assert_line("stress: seed 20261122, 600 steps on each of 4 vCPUs")
+        .assert_line("invariant: looked ");
+    assert_eq!(run.line("FAIL"), None, "{}", run.report());
+    // Enough has happened for that to say something.
+    let [calls, successes, made, deleted, _in_use, moved] = tally(&run);
+    assert!(calls > 1500 && successes > 500, "{}", run.report());
+    assert!(made > 2 && deleted > 2 && moved > 20, "{}", run.report());
+}
+
+/// The numbers of the line that sums a stress run up.
+fn tally(run: &boot_tests::Run) -> [u64; 6] {
+    let line = run.line(" of them successes; ").unwrap_or_default();
+    let numbers: Vec<u64> = line
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    numbers.try_into().unwrap_or_default()
+}
+
 /// QUERY_PROTOCOL, counted by single steps: the firmware neither notices nor differs.
 #[test]
 fn the_instructions_of_a_call_can_be_counted() {

@@ -11,7 +11,8 @@ use protocols::boot::layout::GUEST_CPUID_PAGE;
 use protocols::ghcb::MSR_GHCB;
 use protocols::snp::{CPUID_MAX_ENTRIES, CpuidEntry, LEAF_MEMORY_ENCRYPTION};
 
-use super::layout::{GHCB_PAGE, PAGE_TABLES};
+use super::layout::{GHCB_PAGE, GHCBS, PAGE_TABLES};
+use super::percpu::INDEXES;
 use crate::end::Reason;
 
 /// Selector of the 64-bit code segment in the program's GDT.
@@ -134,6 +135,8 @@ boot32:
     jb 3b
     mov dword ptr [edi + 0x2000 + ({tables} >> 21) * 8], {tables} + 0x3000 + {table}
     mov dword ptr [edi + 0x3004 + (({ghcb} - {tables}) >> 12) * 8], 0
+    // Those of the other vCPUs.
+    mov dword ptr [edi + 0x2004 + ({ghcbs} >> 21) * 8], 0
     // A stack that overflows is a fault, not a riddle.
     mov eax, offset __stack_guard_1 - {tables}
     shr eax, 12
@@ -171,6 +174,12 @@ boot32:
 boot64:
     lea rsp, [rip + __stack_top_1]
     xor ebp, ebp
+    // Which vCPU this is.
+    lea rax, [rip + {indexes}]
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, 0xC0000101 // GS.base
+    wrmsr
     call {main}
     ud2
 
@@ -197,6 +206,8 @@ boot_gdt_pointer:
     table = const TABLE,
     large = const LARGE,
     ghcb = const GHCB_PAGE,
+    ghcbs = const GHCBS,
+    indexes = sym INDEXES,
     code64 = const CODE64,
     no_c_bit = const Reason::NoCBit.termination().msr().0,
     msr = const MSR_GHCB,

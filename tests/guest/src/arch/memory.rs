@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::layout::{MAPPED_END, PAGE_TABLES, PAGE_TABLES_END, PROGRAM, PROGRAM_END};
+use super::layout::{
+    MAPPED_END, PAGE_TABLES, PAGE_TABLES_END, PROGRAM, PROGRAM_END, STACK_SIZE, STACKS, STACKS_END,
+};
 
 /// Panics unless the bytes are mapped and belong to neither the program nor the page tables: what
 /// makes the accesses below sound.
@@ -15,6 +17,7 @@ pub(crate) fn assert_foreign(gpa: u64, len: usize) {
     let foreign = end <= MAPPED_END
         && apart(PROGRAM, PROGRAM_END)
         && apart(PAGE_TABLES, PAGE_TABLES_END)
+        && apart(STACKS, STACKS_END)
         && gpa != 0;
     assert!(foreign, "{gpa:#x} is the program's own or not mapped");
 }
@@ -85,4 +88,9 @@ pub(crate) fn stacks() -> [u64; 2] {
         (&raw const STACK_TOP_1).addr() as u64,
         (&raw const STACK_TOP_2).addr() as u64,
     ]
+}
+
+/// Ends of the two stacks of another vCPU.
+pub(crate) fn stacks_of(vcpu: usize) -> [u64; 2] {
+    [0, 1].map(|life| STACKS + (2 * vcpu as u64 + life + 1) * STACK_SIZE)
 }

@@ -6,6 +6,7 @@ pub(crate) mod cpu;
 pub(crate) mod exceptions;
 pub(crate) mod layout;
 pub(crate) mod memory;
+pub(crate) mod percpu;
 mod rom;
 
 pub(crate) use boot::{CODE64, DATA};

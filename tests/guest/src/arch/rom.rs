@@ -1,6 +1,6 @@
 //! What the image says of itself, in the form of OVMF's: the GUID table that ends 32 bytes below
 //! the image's end, and the SEV and IGVM descriptors that it leads to. The addresses are those of
-//! OVMF 2026.08, so that the launch takes the same way.
+//! OVMF 2026.08, so that the launch takes the same way; one range is longer.
 
 use core::mem::{offset_of, size_of};
 
@@ -18,7 +18,7 @@ const SEV_SECTIONS: [SectionEntry; 7] = [
     sev(0x80_d000, 0x1000, SevSectionType::SECRETS),
     sev(0x80_e000, 0x1000, SevSectionType::CPUID),
     sev(0x80_f000, 0x1000, SevSectionType::SVSM_CAA),
-    sev(0x81_1000, 0x1_f000, SevSectionType::SEC_MEM),
+    sev(0x81_1000, 0x2_f000, SevSectionType::SEC_MEM),
     sev(0x81_0000, 0x1000, SevSectionType::KERNEL_HASHES),
 ];
 

@@ -13,9 +13,11 @@ mod pvalidate_entry;
 mod pvalidate_list;
 mod registered;
 mod remap_ca;
-mod unusable;
+mod several;
+pub(crate) mod unusable;
 
 use crate::check::run;
+use crate::vcpus;
 
 /// Before the first call.
 pub(crate) fn at_launch() {
@@ -33,6 +35,9 @@ pub(crate) fn in_first_life() {
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);
+    if vcpus::count() >= several::VCPUS {
+        run(several::CHECKS);
+    }
 }
 
 /// By the second VMSA.

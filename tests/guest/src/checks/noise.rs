@@ -8,6 +8,7 @@ use protocols::svsm::{
 use super::unusable;
 use crate::check::{Check, Outcome, check, holds, same};
 use crate::list::List;
+use crate::noise::Noise;
 use crate::svsm::{self, Reply};
 
 pub(crate) const CHECKS: &[Check] = &[
@@ -20,23 +21,6 @@ const CALLS: usize = 1000;
 const LISTS: usize = 200;
 /// Above all memory, so that no number names any.
 const BEYOND: u64 = 1 << 47;
-
-/// A generator of numbers (xorshift).
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A number below `limit`, which is small.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 /// A call that was taken and refused.
 fn is_refused(reply: Reply) -> Outcome {
@@ -57,7 +41,7 @@ fn any_call(noise: &mut Noise) -> Request {
 }
 
 fn registers() -> Outcome {
-    let mut noise = Noise(0x5eed_0001);
+    let mut noise = Noise::new(0x5eed_0001);
     for _ in 0..CALLS {
         let request = any_call(&mut noise);
         let arguments = [0; 4].map(|_: u64| noise.next() | BEYOND);
@@ -67,7 +51,7 @@ fn registers() -> Outcome {
 }
 
 fn edges() -> Outcome {
-    let mut noise = Noise(0x5eed_0002);
+    let mut noise = Noise::new(0x5eed_0002);
     let pages = unusable::pages();
     for _ in 0..CALLS {
         let request = any_call(&mut noise);
@@ -81,7 +65,7 @@ fn edges() -> Outcome {
 }
 
 fn lists() -> Outcome {
-    let mut noise = Noise(0x5eed_0003);
+    let mut noise = Noise::new(0x5eed_0003);
     let list = List::in_calling_area();
     let mut entries = [PvalidateEntry(0); MAX_ENTRIES_IN_CA];
     for _ in 0..LISTS {

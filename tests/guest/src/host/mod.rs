@@ -1,16 +1,29 @@
 //! The host, by the GHCB's two protocols.
 
+mod fw_cfg;
 mod page;
 pub(crate) mod pci;
 
-use protocols::addr::{Gpa, GpaPage};
+use protocols::addr::{Gpa, GpaPage, PAGE_4K};
 use protocols::ghcb::{HvFeatures, MsrRequest, MsrResponse, PscOperation};
 
 use crate::arch::cpu::{Registers, vmgexit};
-use crate::arch::layout::GHCB_PAGE;
+use crate::arch::layout::{GHCB_PAGE, GHCBS};
+use crate::arch::percpu;
 use crate::end::{Reason, terminate};
 
-pub(crate) use page::{change_pages, create_vcpu, port_out, run_vmpl0, write_serial};
+pub(crate) use fw_cfg::read_file;
+pub(crate) use page::{
+    change_pages, create_vcpu, port_in, port_out, rest, run_vmpl0, write_serial,
+};
+
+/// The running vCPU's GHCB page.
+fn ghcb() -> u64 {
+    match percpu::index() {
+        0 => GHCB_PAGE,
+        other => GHCBS + other as u64 * PAGE_4K,
+    }
+}
 
 /// One request of the MSR protocol.
 pub(crate) fn ask(request: MsrRequest) -> MsrResponse {
@@ -33,7 +46,7 @@ pub(crate) fn open_ghcb() {
 
 /// Registers the GHCB for the running VMSA.
 pub(crate) fn register_ghcb() -> bool {
-    let gfn = Gpa::new(GHCB_PAGE).pfn();
+    let gfn = Gpa::new(ghcb()).pfn();
     ask(MsrRequest::RegisterGpa { gfn }) == MsrResponse::RegisterGpa { gfn: Some(gfn) }
 }
 

@@ -12,19 +12,23 @@ use protocols::snp::{SevFeatures, Vmpl};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::arch::cpu::{Registers, vmgexit};
-use crate::arch::layout::GHCB_PAGE;
 use crate::arch::memory;
 
 const COM1: u16 = 0x3f8;
 /// The segment register of OUTS: DS.
 const DS: u8 = 3;
-const SHARED_BUFFER: u64 = GHCB_PAGE + SHARED_BUFFER_OFFSET as u64;
+
+/// Address of the GHCB's shared buffer.
+fn shared_buffer() -> u64 {
+    super::ghcb() + SHARED_BUFFER_OFFSET as u64
+}
 
 /// Writes the GHCB, exits with `registers`, and reads the GHCB again.
 fn exchange(ghcb: &mut Ghcb, registers: &mut Registers) -> Response {
-    memory::write(GHCB_PAGE, ghcb);
-    let _address = vmgexit(MsrValue::from_page(Gpa::new(GHCB_PAGE)), registers);
-    memory::read_into(GHCB_PAGE, ghcb);
+    let page = super::ghcb();
+    memory::write(page, ghcb);
+    let _address = vmgexit(MsrValue::from_page(Gpa::new(page)), registers);
+    memory::read_into(page, ghcb);
     ghcb.response()
 }
 
@@ -41,6 +45,28 @@ pub(crate) fn port_out(port: u16, size: IoSize, value: u32) -> bool {
     request(&mut ghcb)
 }
 
+/// IN of one value; ones if the host refuses.
+#[inline(never)]
+pub(crate) fn port_in(port: u16, size: IoSize) -> u32 {
+    let mut ghcb = Ghcb::zeroed();
+    ghcb.begin(ExitCode::IOIO, IoioInfo::port_in(port, size).0, 0);
+    if request(&mut ghcb) {
+        ghcb.get(GhcbField::RAX).map_or(u32::MAX, |rax| rax as u32)
+    } else {
+        u32::MAX
+    }
+}
+
+/// Rests until the host starts another VMSA on this vCPU, or for ever.
+#[inline(never)]
+pub(crate) fn rest() -> ! {
+    loop {
+        let mut ghcb = Ghcb::zeroed();
+        ghcb.begin(ExitCode::AP_RESET_HOLD, 0, 0);
+        let _woken = request(&mut ghcb);
+    }
+}
+
 /// Sends bytes to COM1 in as few exits as the shared buffer allows. Whether it worked is nobody's
 /// to hear.
 #[inline(never)]
@@ -49,7 +75,7 @@ pub(crate) fn write_serial(bytes: &[u8]) {
     for chunk in bytes.chunks(SHARED_BUFFER_SIZE) {
         let mut ghcb = Ghcb::zeroed();
         ghcb.begin(ExitCode::IOIO, info.0, chunk.len() as u64);
-        ghcb.set(GhcbField::SCRATCH, SHARED_BUFFER);
+        ghcb.set(GhcbField::SCRATCH, shared_buffer());
         ghcb.shared_buffer[..chunk.len()].copy_from_slice(chunk);
         let _sent = request(&mut ghcb);
     }
@@ -64,7 +90,7 @@ pub(crate) fn change_pages(pages: impl Iterator<Item = GpaPage>, operation: PscO
     while pages.peek().is_some() {
         let mut ghcb = Ghcb::zeroed();
         ghcb.begin(ExitCode::PAGE_STATE_CHANGE, 0, 0);
-        ghcb.set(GhcbField::SCRATCH, SHARED_BUFFER);
+        ghcb.set(GhcbField::SCRATCH, shared_buffer());
         let mut count = 0;
         while count < PSC_MAX_ENTRIES
             && let Some(entry) = pages.next()
@@ -102,7 +128,7 @@ fn change_batch(ghcb: &mut Ghcb, count: usize) -> bool {
         }
         header = after;
         ghcb.begin(ExitCode::PAGE_STATE_CHANGE, 0, 0);
-        ghcb.set(GhcbField::SCRATCH, SHARED_BUFFER);
+        ghcb.set(GhcbField::SCRATCH, shared_buffer());
     }
 }
 
