@@ -28,6 +28,7 @@ python3 python3
 flock util-linux
 shellcheck shellcheck
 tpm2 tpm2-tools
+swtpm swtpm
 END
     qemu_is_new_enough || echo "qemu-system-x86_64 qemu-system-x86"
 }

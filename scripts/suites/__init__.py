@@ -1,0 +1,1 @@
+"""Public TPM test suites, run against vtpm-server and against swtpm."""
