@@ -160,8 +160,12 @@ mod tests {
         let (store, state) = StateFile::open(&path).unwrap();
         let mut host = Host::with_file(store, state).unwrap();
         assert!(host.is_empty());
-        host.nv_commit(&[change(1, Some(b"a")), change(2, Some(b"")), change(3, Some(b"c"))])
-            .unwrap();
+        host.nv_commit(&[
+            change(1, Some(b"a")),
+            change(2, Some(b"")),
+            change(3, Some(b"c")),
+        ])
+        .unwrap();
         host.nv_commit(&[change(3, None), change(1, Some(b"b"))])
             .unwrap();
         drop(host);
@@ -182,10 +186,7 @@ mod tests {
         host.nv_commit(&[change(1, Some(b"a"))]).unwrap();
         // The place of the file that is to be renamed is taken by a folder.
         std::fs::create_dir(folder.path().join("state.new")).unwrap();
-        assert_eq!(
-            host.nv_commit(&[change(1, Some(b"b"))]),
-            Err(PlatformError)
-        );
+        assert_eq!(host.nv_commit(&[change(1, Some(b"b"))]), Err(PlatformError));
         assert_eq!(host.nv_load().unwrap(), [(1, b"a".to_vec())]);
     }
 

@@ -41,9 +41,13 @@ fn serve(options: &Options) -> Result<()> {
     let machine = Machine::new(Box::new(HostTpm::new(host(options)?)?));
     let port = server.port();
     let mut out = std::io::stdout();
-    writeln!(out, "command port {port}, platform port {}", u32::from(port) + 1)
-        .and_then(|()| out.flush())
-        .context("standard output")?;
+    writeln!(
+        out,
+        "command port {port}, platform port {}",
+        u32::from(port) + 1
+    )
+    .and_then(|()| out.flush())
+    .context("standard output")?;
     server.run(machine)?;
     Ok(())
 }

@@ -77,17 +77,13 @@ impl Engine for HostTpm {
         self.tpm.platform().set_nv_available(available);
     }
 
-    fn hash_start(&mut self) {
-        
-    }
+    fn hash_start(&mut self) {}
 
     fn hash_data(&mut self, data: &[u8]) {
         let _ = data;
     }
 
-    fn hash_end(&mut self) {
-        
-    }
+    fn hash_end(&mut self) {}
 
     fn execute(&mut self, locality: u8, command: &[u8], cancelled: &dyn Fn() -> bool) -> Vec<u8> {
         let mut response = [0; MAX_RESPONSE_SIZE];

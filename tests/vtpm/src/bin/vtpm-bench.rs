@@ -33,7 +33,11 @@ fn run(options: &Options) -> Result<bool> {
     let (mut measured, mut peak, mut failed) = (Vec::new(), [0; 2], false);
     println!("| command | vtpm-server µs | swtpm µs | ratio |\n|---|--:|--:|--:|");
     for row in rows::ROWS {
-        if options.row.as_ref().is_some_and(|word| !row.name.contains(word)) {
+        if options
+            .row
+            .as_ref()
+            .is_some_and(|word| !row.name.contains(word))
+        {
             continue;
         }
         match measure::row(row, options.scale) {
@@ -54,7 +58,10 @@ fn run(options: &Options) -> Result<bool> {
     }
     let mean = measure::geometric_mean(&measured);
     println!("| geometric mean | | | {mean:.2} |");
-    println!("\npeak memory: vtpm-server {} KiB, swtpm {} KiB", peak[0], peak[1]);
+    println!(
+        "\npeak memory: vtpm-server {} KiB, swtpm {} KiB",
+        peak[0], peak[1]
+    );
     if let Some(path) = &options.json {
         let content = json!({
             "rows": measured,
