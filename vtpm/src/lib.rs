@@ -29,10 +29,12 @@ mod entity;
 mod job;
 pub mod limits;
 mod manufacture;
+pub mod object;
 pub mod platform;
 pub mod rc;
 pub mod session;
 pub mod state;
+pub mod ticket;
 mod tpm;
 
 #[cfg(any(test, feature = "sample"))]

@@ -192,6 +192,12 @@ impl<P: Platform> Tpm<P> {
             .map_or(Ok(()), |s| s.commit(&mut self.platform));
         put(&error_response(committed.err().unwrap_or(rc)), response)
     }
+
+    /// The state, for tests that look behind the commands.
+    #[cfg(test)]
+    pub(crate) fn state(&mut self) -> &mut State {
+        self.state.as_deref_mut().expect("power is on")
+    }
 }
 
 fn put(out: &Writer, response: &mut [u8; MAX_RESPONSE_SIZE]) -> Progress {

@@ -1,7 +1,10 @@
 //! The commands, one file for each chapter of Part 3 (or part of one).
 
 pub mod capability;
+pub mod credential;
+pub mod object;
 pub mod pcr;
+pub mod primary;
 pub mod random;
 pub mod sessions;
 pub mod startup;
@@ -15,7 +18,10 @@ use crate::command::CommandSpec;
 /// The commands of every chapter. A chapter is added here with one line.
 pub const ALL: &[&[CommandSpec]] = &[
     capability::COMMANDS,
+    credential::COMMANDS,
+    object::COMMANDS,
     pcr::COMMANDS,
+    primary::COMMANDS,
     random::COMMANDS,
     startup::COMMANDS,
     testing::COMMANDS,

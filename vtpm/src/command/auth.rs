@@ -4,7 +4,7 @@
 use crate::command::hash::{cp_hash, name_hash, parameters_hash};
 use crate::command::sessions::{UsedSession, position};
 use crate::command::{CommandSpec, Role};
-use crate::crypto::hash::Digest;
+use crate::crypto::hash::{Digest, HashAlg};
 use crate::crypto::hmac::{Hmac, ct_eq};
 use crate::da;
 use crate::platform::Platform;
@@ -12,8 +12,8 @@ use crate::rc::{Rc, Result};
 use crate::session::{Bound, Session, SessionType};
 use crate::state::State;
 use crate::wire::{
-    Handle, HandleType, NvAttributes, ObjectAttributes, SessionAttributes, Tpm2bAuth, Tpm2bDigest,
-    Tpm2bName, strip_trailing_zeros,
+    Handle, HandleType, NvAttributes, ObjectAttributes, Reader, SessionAttributes, Tpm2bAuth,
+    Tpm2bDigest, Tpm2bName, strip_trailing_zeros,
 };
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
@@ -373,14 +373,32 @@ fn check_bound(request: &Request<'_>, session: &Session) -> Result<()> {
             d,
             parameters_hash(session.hash, request.spec.code, request.parameters),
         ),
-        // The action compares the template, once it has read it.
-        Bound::Template(_) => return Ok(()),
+        Bound::Template(d) => (d, template_hash(session.hash, request)?),
     };
     if ct_eq(wanted, &actual) {
         Ok(())
     } else {
         Err(Rc::POLICY_FAIL)
     }
+}
+
+/// The digest of the template of a creating command: the contents of its second
+/// parameter. The first may be encrypted, its size is not. Other commands have
+/// no template (TPM_RC_POLICY_FAIL).
+fn template_hash(alg: HashAlg, request: &Request<'_>) -> Result<Digest> {
+    const CREATE_PRIMARY: u32 = 0x131;
+    const CREATE: u32 = 0x153;
+    const CREATE_LOADED: u32 = 0x191;
+    if !matches!(request.spec.code, CREATE_PRIMARY | CREATE | CREATE_LOADED) {
+        return Err(Rc::POLICY_FAIL);
+    }
+    let mut r = Reader::new(request.parameters);
+    let mut next = || {
+        let len = usize::from(r.read::<u16>()?);
+        r.take(len)
+    };
+    let template = next().and_then(|_| next()).map_err(|_| Rc::POLICY_FAIL)?;
+    Ok(alg.digest(&[template]))
 }
 
 /// The auth value that the encryption of parameters uses with a session.

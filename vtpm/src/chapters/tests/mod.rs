@@ -1,4 +1,6 @@
 //! Commands from their bytes to their bytes.
 
 mod basics;
+pub(crate) mod keys;
+mod object;
 mod table;
