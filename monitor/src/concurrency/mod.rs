@@ -49,6 +49,10 @@ const fn p(number: u64) -> u64 {
 fn explore(scenario: impl Fn() + Copy + Sync + Send + 'static) {
     let preemptions = std::env::var("RAMPART_PREEMPTIONS");
     let preemptions = preemptions.map_or(PREEMPTIONS, |number| number.parse().unwrap());
+    explore_with(preemptions, scenario);
+}
+
+fn explore_with(preemptions: usize, scenario: impl Fn() + Copy + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 100_000;
