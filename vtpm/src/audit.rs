@@ -6,7 +6,7 @@ use crate::command::{CommandSpec, Output};
 use crate::rc::{Rc, Result};
 use crate::state::State;
 use crate::state::reset::zero;
-use crate::wire::{SessionAttributes, Tpm2bDigest, Tpm2bName};
+use crate::wire::{Attested, Marshal, SessionAttributes, Tpm2bDigest, Tpm2bName, Writer};
 
 /// TPM_RC_EXCLUSIVE when an audit session wants to be exclusive and is not.
 pub(crate) fn check_exclusive(state: &State, sessions: &[UsedSession]) -> Result<()> {
@@ -78,6 +78,21 @@ fn record_session(
         state.volatile.exclusive_audit = Some(used.handle);
     } else if state.volatile.exclusive_audit != Some(used.handle) {
         state.volatile.exclusive_audit = None;
+    }
+}
+
+/// What GetCommandAuditDigest attests.
+pub(crate) fn attested(state: &State) -> Attested {
+    let alg = state.audit.alg;
+    let mut codes = Writer::new();
+    for code in &state.audit.commands {
+        code.marshal(&mut codes);
+    }
+    Attested::CommandAudit {
+        counter: state.audit.counter,
+        digest_alg: alg.id(),
+        digest: state.reset.command_audit_digest.clone(),
+        command_digest: Tpm2bDigest::from(alg.digest(&[&codes])),
     }
 }
 

@@ -3,6 +3,8 @@
 mod algorithms;
 mod properties;
 
+pub(crate) use properties::{FIRMWARE_VERSION_1, FIRMWARE_VERSION_2};
+
 use crate::command::{self, Action};
 use crate::context::Context;
 use crate::crypto::ecc::Curve;

@@ -3,10 +3,12 @@
 //! TPM (Part 1, 22 to 27).
 
 pub mod check;
+pub mod commit;
 pub mod creation;
 pub mod load;
 pub mod make;
 pub mod name;
 pub mod protect;
 pub mod secret;
+pub mod sign;
 pub mod validate;

@@ -14,9 +14,9 @@ use crate::wire::{NvType, Permanent, StartupClear, id};
 use alloc::vec::Vec;
 
 /// Version of this TPM's firmware: the crate's version, as two numbers.
-pub(super) const FIRMWARE_VERSION_1: u32 = 0x0000_0001;
+pub(crate) const FIRMWARE_VERSION_1: u32 = 0x0000_0001;
 /// The low half.
-pub(super) const FIRMWARE_VERSION_2: u32 = 0;
+pub(crate) const FIRMWARE_VERSION_2: u32 = 0;
 
 /// PT_FIXED: the first fixed property.
 const FIXED: u32 = 0x100;

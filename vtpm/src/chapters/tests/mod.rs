@@ -3,4 +3,5 @@
 mod basics;
 pub(crate) mod keys;
 mod object;
+mod signing;
 mod table;
