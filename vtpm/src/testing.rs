@@ -1,6 +1,8 @@
 //! A platform in memory, and commands as bytes: for tests here and in crates
 //! that test with this one.
 
+pub mod client;
+
 use crate::limits::MAX_RESPONSE_SIZE;
 use crate::platform::{Change, Platform, PlatformError, Record};
 use crate::rc::Rc;

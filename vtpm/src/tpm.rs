@@ -3,6 +3,7 @@
 
 use crate::command::dispatch::{self, Pending, error_response};
 use crate::crypto::rng::Drbg;
+use crate::drtm;
 use crate::limits::MAX_RESPONSE_SIZE;
 use crate::manufacture;
 use crate::platform::Platform;
@@ -94,6 +95,27 @@ impl<P: Platform> Tpm<P> {
     /// Whether the TPM has power.
     pub fn is_on(&self) -> bool {
         self.state.is_some()
+    }
+
+    /// _TPM_Hash_Start.
+    pub fn hash_start(&mut self) {
+        if let Some(state) = self.state.as_deref_mut() {
+            drtm::start(state);
+        }
+    }
+
+    /// _TPM_Hash_Data.
+    pub fn hash_data(&mut self, bytes: &[u8]) {
+        if let Some(state) = self.state.as_deref_mut() {
+            drtm::data(state, bytes);
+        }
+    }
+
+    /// _TPM_Hash_End.
+    pub fn hash_end(&mut self) {
+        if let Some(state) = self.state.as_deref_mut() {
+            drtm::end(state);
+        }
     }
 
     /// Answers a command at once; a long one takes its time. Returns the

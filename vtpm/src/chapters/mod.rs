@@ -1,15 +1,20 @@
 //! The commands, one file for each chapter of Part 3 (or part of one).
 
 pub mod attestation;
+pub mod audit;
 pub mod capability;
+pub mod context_management;
 pub mod credential;
 pub mod object;
 pub mod pcr;
+pub mod pcr_config;
 pub mod primary;
 pub mod random;
+pub mod sequences;
 pub mod sessions;
 pub mod signing;
 pub mod startup;
+pub mod symmetric;
 pub mod testing;
 
 #[cfg(test)]
@@ -20,13 +25,19 @@ use crate::command::CommandSpec;
 /// The commands of every chapter. A chapter is added here with one line.
 pub const ALL: &[&[CommandSpec]] = &[
     attestation::COMMANDS,
+    audit::COMMANDS,
     capability::COMMANDS,
+    context_management::COMMANDS,
     credential::COMMANDS,
     object::COMMANDS,
     pcr::COMMANDS,
+    pcr_config::COMMANDS,
     primary::COMMANDS,
     random::COMMANDS,
+    sequences::COMMANDS,
+    sessions::COMMANDS,
     signing::COMMANDS,
     startup::COMMANDS,
+    symmetric::COMMANDS,
     testing::COMMANDS,
 ];

@@ -104,7 +104,7 @@ pub(crate) fn on_startup(state: &mut State, start: Start, saved: Option<&PcrBank
             let kept = saved.filter(|_| start == Start::Resume && attributes(pcr).saved);
             let value = match kept {
                 Some(saved) => saved.get(bank.alg, pcr).copied(),
-                None if state.volatile.drtm_before_startup && (is_drtm(pcr) || pcr == 0) => {
+                None if state.volatile.drtm_before_startup && pcr == 0 => {
                     continue;
                 }
                 None => Some(first_value(

@@ -168,8 +168,19 @@ impl Action for Shutdown {
 
     fn run(self, ctx: &mut Context<'_>) -> Result<ShutdownResponse> {
         let time = ctx.time();
-        crate::clock::on_shutdown(ctx.state, time);
         let state = &mut *ctx.state;
+        let active = state.clear.pcrs.selections();
+        let reallocated = !state
+            .pcr_config
+            .allocated
+            .iter()
+            .filter(|b| b.pcrs != [0; 3])
+            .copied()
+            .eq(active);
+        if self.shutdown_type == StartupType::State && reallocated {
+            return Err(Rc::TYPE.parameter(1));
+        }
+        crate::clock::on_shutdown(state, time);
         *state.shutdown = match self.shutdown_type {
             StartupType::Clear => OrderlyShutdown {
                 kind: shutdown_kind::CLEAR,

@@ -62,14 +62,14 @@ fn fixed() -> Vec<(u32, u32)> {
         (17, number(MAX_ACTIVE_SESSIONS)),
         (18, number(IMPLEMENTATION_PCR)),
         (19, number(PCR_SELECT_MIN)),
-        // Furthest apart that two saved sessions may be.
-        (20, 0xFFFF),
+        // Saved sessions may be any number of saves apart.
+        (20, u32::MAX),
         (22, 0),
         (23, number(MAX_NV_INDEX_SIZE)),
         // TPMA_MEMORY: persistent objects take no transient slot.
         (24, 0x2),
         (25, crate::clock::UPDATE_INTERVAL as u32),
-        (26, u32::from(id::SHA512)),
+        (26, u32::from(id::SHA256)),
         (27, u32::from(id::AES)),
         (28, 256),
         (29, 255),
