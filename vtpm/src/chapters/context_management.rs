@@ -6,14 +6,14 @@ use crate::crypto::hash::HashAlg;
 use crate::crypto::hmac::{ct_eq, hmac};
 use crate::crypto::kdf::kdfa;
 use crate::crypto::sym::{Mode, crypt};
-use crate::limits::{MAX_LOADED_SESSIONS, MAX_PERSISTENT_OBJECTS};
+use crate::limits::MAX_LOADED_SESSIONS;
 use crate::rc::{Rc, Result};
 use crate::session::{Session, session_number};
 use crate::state::reset::ContextSlot;
 use crate::state::{ObjectFlags, State, Transient};
 use crate::wire::{
-    DhContext, DhPersistent, DhSaved, Handle, HandleType, Marshal, RhHierarchy, Tpm2bContextData,
-    Tpm2bDigest, Unmarshal, Writer,
+    DhContext, DhSaved, Handle, Marshal, RhHierarchy, Tpm2bContextData, Tpm2bDigest, Unmarshal,
+    Writer,
 };
 use zeroize::Zeroizing;
 
@@ -56,13 +56,6 @@ crate::commands! {
         handles {}
         parameters { flush_handle: DhContext }
         response FlushContextResponse [] {}
-    }
-
-    /// TPM2_EvictControl (Part 3, 28.5).
-    EvictControl = 0x120 [nv] {
-        handles { auth: RhProvision as User, object_handle: DhObject }
-        parameters { persistent_handle: DhPersistent }
-        response EvictControlResponse [] {}
     }
 }
 
@@ -271,51 +264,5 @@ impl Action for FlushContext {
             return Err(Rc::HANDLE.parameter(1));
         }
         Ok(FlushContextResponse {})
-    }
-}
-
-impl Action for EvictControl {
-    type Response = EvictControlResponse;
-
-    fn run(self, ctx: &mut Context<'_>) -> Result<EvictControlResponse> {
-        let state = &mut *ctx.state;
-        let object = state
-            .object(self.object_handle)
-            .map_err(|rc| rc.handle(2))?
-            .clone();
-        let target = self.persistent_handle.0;
-        let of_platform = *object.hierarchy == Handle::PLATFORM;
-        let platform_range = target.0 >= Handle::PLATFORM_PERSISTENT;
-        let fleeting = ObjectFlags::TEMPORARY.0 | ObjectFlags::EXTERNAL.0 | ObjectFlags::ST_CLEAR.0;
-        if object.flags.0 & fleeting != 0 || object.sensitive.is_none() {
-            return Err(Rc::ATTRIBUTES.handle(2));
-        }
-        let makes = self.object_handle.kind() == HandleType::Transient;
-        let wrong_hierarchy = if self.auth == Handle::PLATFORM {
-            makes && !of_platform
-        } else {
-            of_platform
-        };
-        if wrong_hierarchy {
-            return Err(Rc::HIERARCHY.handle(2));
-        }
-        if makes {
-            if platform_range != (self.auth == Handle::PLATFORM) {
-                return Err(Rc::RANGE.parameter(1));
-            }
-            if state.persistent.get(target).is_some() {
-                return Err(Rc::NV_DEFINED);
-            }
-            if state.persistent.len() >= MAX_PERSISTENT_OBJECTS {
-                return Err(Rc::NV_SPACE);
-            }
-            state.persistent.insert(target, object);
-        } else {
-            if target != self.object_handle {
-                return Err(Rc::HANDLE.handle(2));
-            }
-            state.persistent.remove(target);
-        }
-        Ok(EvictControlResponse {})
     }
 }

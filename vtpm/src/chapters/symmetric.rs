@@ -70,7 +70,7 @@ fn run(
     } else {
         iv = <[u8; BLOCK]>::try_from(&**iv_in).map_err(|_| Rc::SIZE.parameter(numbers.iv))?;
     }
-    if matches!(mode, Mode::Cbc | Mode::Ecb) && in_data.len() % BLOCK != 0 {
+    if matches!(mode, Mode::Cbc | Mode::Ecb) && !in_data.len().is_multiple_of(BLOCK) {
         return Err(Rc::SIZE.parameter(numbers.data));
     }
     let sensitive = object.sensitive.as_ref().ok_or(Rc::KEY.handle(1))?;

@@ -1,9 +1,9 @@
 //! Commands from their bytes to their bytes.
 
 mod basics;
+pub(crate) mod keys;
 mod object;
 mod sequences;
 mod sessions;
 mod signing;
-pub(crate) mod keys;
 mod table;
