@@ -1,10 +1,13 @@
 //! The commands, one file for each chapter of Part 3 (or part of one).
 
+pub mod asymmetric;
 pub mod attestation;
 pub mod audit;
 pub mod capability;
 pub mod context_management;
 pub mod credential;
+pub mod ecdh;
+pub mod ephemeral;
 pub mod object;
 pub mod pcr;
 pub mod pcr_config;
@@ -24,11 +27,14 @@ use crate::command::CommandSpec;
 
 /// The commands of every chapter. A chapter is added here with one line.
 pub const ALL: &[&[CommandSpec]] = &[
+    asymmetric::COMMANDS,
     attestation::COMMANDS,
     audit::COMMANDS,
     capability::COMMANDS,
     context_management::COMMANDS,
     credential::COMMANDS,
+    ecdh::COMMANDS,
+    ephemeral::COMMANDS,
     object::COMMANDS,
     pcr::COMMANDS,
     pcr_config::COMMANDS,

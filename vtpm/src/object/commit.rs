@@ -37,10 +37,7 @@ pub fn begin(state: &mut State) -> u16 {
 #[must_use]
 pub fn find(state: &State, count: u16) -> Option<u64> {
     let last = state.reset.commit_counter.checked_sub(1)?;
-    let behind = u64::try_from(last & 0xFFFF)
-        .ok()?
-        .wrapping_sub(u64::from(count))
-        & 0xFFFF;
+    let behind = last.wrapping_sub(u64::from(count)) & 0xFFFF;
     let number = last.checked_sub(behind).filter(|_| behind < WINDOW)?;
     let (byte, mask) = bit(number);
     (state.reset.commit_array.get(byte)? & mask != 0).then_some(number)

@@ -1,5 +1,6 @@
 //! Commands from their bytes to their bytes.
 
+mod asymmetric;
 mod basics;
 pub(crate) mod keys;
 mod object;

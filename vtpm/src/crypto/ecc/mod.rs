@@ -11,7 +11,9 @@ mod schnorr;
 
 use super::CryptoError;
 use super::rng::Random;
+use alloc::vec;
 use alloc::vec::Vec;
+use crypto_bigint::{BoxedUint, NonZero};
 use group::with_curve;
 pub use parameters::CurveParameters;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -155,6 +157,29 @@ pub fn reduce(curve: Curve, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         }
         out
     })
+}
+
+/// A public number of any length modulo the field's prime, as long as that.
+pub fn reduce_coordinate(curve: Curve, bytes: &[u8]) -> Vec<u8> {
+    let bits = |bytes: &[u8]| {
+        u32::try_from(bytes.len())
+            .unwrap_or(u32::MAX)
+            .saturating_mul(8)
+    };
+    let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits(bytes)).ok();
+    let p =
+        number(curve.parameters().p).and_then(|p| Option::<NonZero<BoxedUint>>::from(p.into_nz()));
+    let rest = p
+        .zip(number(bytes))
+        .map(|(p, number)| number.rem_vartime(&p));
+    let mut out = vec![0; curve.field_len()];
+    if let Some(rest) = rest {
+        let rest = rest.to_be_bytes();
+        for (out, byte) in out.iter_mut().rev().zip(rest.iter().rev()) {
+            *out = *byte;
+        }
+    }
+    out
 }
 
 /// `a + b * c` modulo the order, in constant time. All three are reduced first.

@@ -235,6 +235,9 @@ proptest! {
         }
         prop_assert_eq!(number(&reduce(curve, &bytes)), expected);
         prop_assert_eq!(reduce(curve, &bytes).len(), curve.field_len());
+        let p = NonZero::new(number(curve.parameters().p)).unwrap();
+        prop_assert_eq!(number(&reduce_coordinate(curve, &bytes)), number(&bytes).rem(&p));
+        prop_assert_eq!(reduce_coordinate(curve, &bytes).len(), curve.field_len());
     }
 
     #[test]

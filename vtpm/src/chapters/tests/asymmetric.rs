@@ -1,0 +1,465 @@
+//! RSA_Encrypt, RSA_Decrypt, ECDH, two-phase key exchange, Commit.
+
+use super::keys::*;
+use crate::crypto::ecc::{self, Curve, Point};
+use crate::crypto::hash::HashAlg;
+use crate::crypto::rng::Drbg;
+use crate::object::commit;
+use crate::rc::Rc;
+use crate::testing::{Command, Response, reset, run, started};
+use crate::wire::*;
+use std::vec::Vec;
+
+/// Attributes of a key that decrypts what it gets.
+const DECRYPTION: ObjectAttributes = ObjectAttributes(0x0002_0472);
+const PLAIN: SymDefObject = SymDefObject(None);
+
+fn rsa_command(
+    tpm: &mut TestTpm,
+    command: Command,
+    data: &[u8],
+    scheme: Scheme,
+    label: &[u8],
+) -> Response {
+    let command = command
+        .with(&Tpm2bPublicKeyRsa::new(data).unwrap())
+        .with(&RsaDecrypt(scheme))
+        .with(&Tpm2bData::new(label).unwrap());
+    run(tpm, &command)
+}
+
+fn encrypt(tpm: &mut TestTpm, key: Handle, data: &[u8], scheme: Scheme, label: &[u8]) -> Response {
+    rsa_command(tpm, Command::new(0x174).handle(key), data, scheme, label)
+}
+
+fn decrypt(tpm: &mut TestTpm, key: Handle, data: &[u8], scheme: Scheme, label: &[u8]) -> Response {
+    rsa_command(tpm, Command::new(0x159).auth(key, b""), data, scheme, label)
+}
+
+fn out(response: &Response) -> Vec<u8> {
+    assert_eq!(response.rc, Rc::SUCCESS);
+    buffers(response).remove(0)
+}
+
+#[test]
+fn rsa_encrypts_and_decrypts() {
+    let mut tpm = started(1);
+    let key = primary(
+        &mut tpm,
+        Handle::OWNER,
+        &rsa(DECRYPTION, PLAIN, Scheme::Null),
+    );
+    let oaep = Scheme::Oaep(HashAlg::Sha256);
+    for (scheme, label) in [(oaep, &b"label\0"[..]), (oaep, b""), (Scheme::RsaEs, b"")] {
+        let sent = out(&encrypt(&mut tpm, key, b"message", scheme, label));
+        assert_eq!(sent.len(), 256);
+        assert_eq!(
+            out(&decrypt(&mut tpm, key, &sent, scheme, label)),
+            b"message"
+        );
+        if scheme == oaep {
+            let refused = decrypt(&mut tpm, key, &sent, scheme, b"Label\0").rc;
+            assert_eq!(refused, Rc::VALUE);
+        }
+    }
+    // Without a padding the message is a number.
+    let sent = out(&encrypt(&mut tpm, key, b"message", Scheme::Null, b""));
+    let message = out(&decrypt(&mut tpm, key, &sent, Scheme::Null, b""));
+    assert_eq!(message.len(), 256);
+    assert!(message.ends_with(b"\0message"));
+    assert_eq!(decrypt(&mut tpm, key, &sent, oaep, b"").rc, Rc::VALUE);
+    assert_eq!(
+        decrypt(&mut tpm, key, &sent, Scheme::RsaEs, b"").rc,
+        Rc::VALUE
+    );
+}
+
+#[test]
+fn rsa_refuses_what_does_not_fit() {
+    let mut tpm = started(2);
+    let oaep = Scheme::Oaep(HashAlg::Sha256);
+    let key = primary(&mut tpm, Handle::OWNER, &rsa(DECRYPTION, PLAIN, oaep));
+    let fit = Rc::SCHEME.parameter(2);
+    let own = out(&encrypt(&mut tpm, key, b"message", Scheme::Null, b""));
+    assert_eq!(out(&decrypt(&mut tpm, key, &own, oaep, b"")), b"message");
+    for other in [Scheme::RsaEs, Scheme::Oaep(HashAlg::Sha1)] {
+        assert_eq!(encrypt(&mut tpm, key, b"message", other, b"").rc, fit);
+        assert_eq!(decrypt(&mut tpm, key, &own, other, b"").rc, fit);
+    }
+    let label = Rc::VALUE.parameter(3);
+    assert_eq!(encrypt(&mut tpm, key, b"message", oaep, b"label").rc, label);
+    assert_eq!(decrypt(&mut tpm, key, &own, oaep, b"label").rc, label);
+    // 256 - 2 * 32 - 2 bytes are the most.
+    assert_eq!(encrypt(&mut tpm, key, &[7; 190], oaep, b"").rc, Rc::SUCCESS);
+    assert_eq!(encrypt(&mut tpm, key, &[7; 191], oaep, b"").rc, Rc::VALUE);
+    let size = Rc::SIZE.parameter(1);
+    assert_eq!(decrypt(&mut tpm, key, &own[1..], oaep, b"").rc, size);
+    assert_eq!(decrypt(&mut tpm, key, &[], oaep, b"").rc, size);
+    // Larger than any modulus.
+    assert_eq!(
+        decrypt(&mut tpm, key, &[0xff; 256], oaep, b"").rc,
+        Rc::VALUE
+    );
+
+    let storage = primary(
+        &mut tpm,
+        Handle::OWNER,
+        &rsa(STORAGE, AES128_CFB, Scheme::Null),
+    );
+    let sent = out(&encrypt(&mut tpm, storage, b"message", oaep, b""));
+    let refused = decrypt(&mut tpm, storage, &sent, oaep, b"").rc;
+    assert_eq!(refused, Rc::ATTRIBUTES.handle(1));
+    flush(&mut tpm, storage);
+    let curve = primary(&mut tpm, Handle::OWNER, &storage_key());
+    assert_eq!(
+        encrypt(&mut tpm, curve, b"x", oaep, b"").rc,
+        Rc::KEY.handle(1)
+    );
+    assert_eq!(
+        decrypt(&mut tpm, curve, b"x", oaep, b"").rc,
+        Rc::KEY.handle(1)
+    );
+}
+
+fn exchange_key(scheme: Scheme) -> Public {
+    ecc(DECRYPTION, PLAIN, scheme)
+}
+
+fn wire(point: &Point) -> Tpm2bEccPoint {
+    Sized2b(EccPoint {
+        x: Bytes::new(&point.x).unwrap(),
+        y: Bytes::new(&point.y).unwrap(),
+    })
+}
+
+fn points<const N: usize>(response: &Response) -> [Tpm2bEccPoint; N] {
+    assert_eq!(response.rc, Rc::SUCCESS);
+    let mut r = Reader::new(&response.parameters);
+    core::array::from_fn(|_| r.read().unwrap())
+}
+
+fn z_gen(tpm: &mut TestTpm, key: Handle, point: &Tpm2bEccPoint) -> Response {
+    run(tpm, &Command::new(0x154).auth(key, b"").with(point))
+}
+
+#[test]
+fn ecdh_gives_both_sides_the_same() {
+    let mut tpm = started(3);
+    let scheme = Scheme::EcDh(HashAlg::Sha256);
+    let key = primary(&mut tpm, Handle::OWNER, &exchange_key(scheme));
+    let [z, ephemeral] = points(&run(&mut tpm, &Command::new(0x163).handle(key)));
+    let [again] = points(&z_gen(&mut tpm, key, &ephemeral));
+    assert_eq!(z, again);
+    assert_eq!((z.x.len(), z.y.len()), (32, 32));
+    let [other, _] = points(&run(&mut tpm, &Command::new(0x163).handle(key)));
+    assert_ne!(z, other);
+    let mut off = ephemeral.clone();
+    off.0.y = off.0.x.clone();
+    assert_eq!(z_gen(&mut tpm, key, &off).rc, Rc::ECC_POINT.parameter(1));
+    let storage = primary(&mut tpm, Handle::OWNER, &storage_key());
+    assert_eq!(
+        z_gen(&mut tpm, storage, &ephemeral).rc,
+        Rc::ATTRIBUTES.handle(1)
+    );
+    // Encryption to a storage key is anyone's right.
+    assert_eq!(
+        run(&mut tpm, &Command::new(0x163).handle(storage)).rc,
+        Rc::SUCCESS
+    );
+    let hash = primary(
+        &mut tpm,
+        Handle::OWNER,
+        &keyed_hash(SIGNING, Scheme::Hmac(HashAlg::Sha256)),
+    );
+    assert_eq!(
+        run(&mut tpm, &Command::new(0x163).handle(hash)).rc,
+        Rc::KEY.handle(1)
+    );
+}
+
+#[test]
+fn curves_are_described() {
+    let mut tpm = started(4);
+    for (curve, len) in [(Curve::P256, 32), (Curve::P384, 48), (Curve::P521, 66)] {
+        let response = run(&mut tpm, &Command::new(0x178).with(&curve));
+        assert_eq!(response.rc, Rc::SUCCESS);
+        let detail: super::super::ecdh::EccDetail = values(&response);
+        assert_eq!(u32::from(detail.key_bits), curve.bits());
+        assert_eq!(
+            (detail.p.len(), detail.n.len(), detail.h.len()),
+            (len, len, 1)
+        );
+        assert!(ecc::check(curve, &detail.gx, &detail.gy).is_ok());
+    }
+    // BN_P256 is not implemented.
+    let refused = run(&mut tpm, &Command::new(0x178).with(&0x10u16)).rc;
+    assert_eq!(refused, Rc::CURVE.parameter(1));
+}
+
+fn ephemeral(tpm: &mut TestTpm) -> (Tpm2bEccPoint, u16) {
+    let response = run(tpm, &Command::new(0x18E).with(&Curve::P256));
+    assert_eq!(response.rc, Rc::SUCCESS);
+    let mut r = Reader::new(&response.parameters);
+    (r.read().unwrap(), r.read().unwrap())
+}
+
+fn two_phase(
+    tpm: &mut TestTpm,
+    key: Handle,
+    b: [&Tpm2bEccPoint; 2],
+    scheme: u16,
+    counter: u16,
+) -> Response {
+    let command = Command::new(0x18D)
+        .auth(key, b"")
+        .with(b[0])
+        .with(b[1])
+        .with(&scheme)
+        .with(&counter);
+    run(tpm, &command)
+}
+
+/// The full unified model: both secrets are what the other side computes with
+/// its keys.
+#[test]
+fn two_phases() {
+    let mut tpm = started(5);
+    let key = primary(&mut tpm, Handle::OWNER, &exchange_key(Scheme::Null));
+    let Unique::Ecc(own) = read_public(&mut tpm, key).0.unique else {
+        panic!("an ECC key")
+    };
+    let own = ecc::check(Curve::P256, &own.x, &own.y).unwrap();
+    let mut rng = Drbg::new(&[5; 32], b"");
+    let (ds, qs) = ecc::generate(Curve::P256, &mut rng);
+    let (de, qe) = ecc::generate(Curve::P256, &mut rng);
+    let other = [&wire(&qs), &wire(&qe)];
+    let (sent, counter) = ephemeral(&mut tpm);
+    let sent = ecc::check(Curve::P256, &sent.x, &sent.y).unwrap();
+
+    let scheme = two_phase(&mut tpm, key, other, id::ECDSA, counter).rc;
+    assert_eq!(scheme, Rc::SCHEME.parameter(3));
+    let unknown = two_phase(&mut tpm, key, other, id::ECDH, counter + 1).rc;
+    assert_eq!(unknown, Rc::VALUE.parameter(4));
+    let mut off = wire(&qs);
+    off.0.x = off.0.y.clone();
+    let point = two_phase(&mut tpm, key, [other[0], &off], id::ECDH, counter).rc;
+    assert_eq!(point, Rc::ECC_POINT.parameter(2));
+
+    let z = points(&two_phase(&mut tpm, key, other, id::ECDH, counter));
+    let expected =
+        [(&ds, &own), (&de, &sent)].map(|(d, q)| wire(&ecc::mul(Curve::P256, d, q).unwrap()));
+    assert_eq!(z, expected);
+    let used = two_phase(&mut tpm, key, other, id::ECDH, counter).rc;
+    assert_eq!(used, Rc::VALUE.parameter(4));
+}
+
+/// As many numbers wait as the array has bits; older ones are forgotten, and
+/// all of them at a reset.
+#[test]
+fn ephemeral_keys_wait_for_a_time() {
+    let mut tpm = started(6);
+    let public = exchange_key(Scheme::Null);
+    let mut key = primary(&mut tpm, Handle::OWNER, &public);
+    let (q, first) = ephemeral(&mut tpm);
+    let exchange =
+        |tpm: &mut TestTpm, key, counter| two_phase(tpm, key, [&q, &q], id::ECDH, counter).rc;
+    for _ in 0..128 {
+        ephemeral(&mut tpm);
+    }
+    assert_eq!(exchange(&mut tpm, key, first), Rc::VALUE.parameter(4));
+    assert_eq!(exchange(&mut tpm, key, first + 1), Rc::SUCCESS);
+    tpm.state().reset.commit_counter = 0x1_0000;
+    tpm.state().reset.commit_array = [0; 16];
+    let (_, last) = ephemeral(&mut tpm);
+    let (_, next) = ephemeral(&mut tpm);
+    assert_eq!((last, next), (0, 1));
+    assert_eq!(exchange(&mut tpm, key, last), Rc::SUCCESS);
+    assert_eq!(exchange(&mut tpm, key, last), Rc::VALUE.parameter(4));
+    let (_, waiting) = ephemeral(&mut tpm);
+    reset(&mut tpm);
+    key = primary(&mut tpm, Handle::OWNER, &public);
+    assert_eq!(exchange(&mut tpm, key, waiting), Rc::VALUE.parameter(4));
+}
+
+/// A y for the x that Commit makes of some s2.
+fn base_point(curve: Curve) -> (Vec<u8>, Point) {
+    let parameters = curve.parameters();
+    let g = Point {
+        x: parameters.gx.to_vec(),
+        y: parameters.gy.to_vec(),
+    };
+    let n_less_1 = {
+        let mut n = curve.order().to_vec();
+        *n.last_mut().unwrap() -= 1;
+        n
+    };
+    // Half of all numbers are an x; the square root is found with big integers.
+    use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+    use crypto_bigint::{BoxedUint, Odd};
+    assert_eq!(ecc::mul(curve, &n_less_1, &g).unwrap().x, g.x);
+    let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, 256).unwrap();
+    let p = number(parameters.p);
+    let field = BoxedMontyParams::new(Odd::new(p.clone()).unwrap());
+    let element = |bytes: &[u8]| BoxedMontyForm::new(number(bytes), &field);
+    (0u8..)
+        .find_map(|n| {
+            let s2 = [n; 20].to_vec();
+            let x = ecc::reduce_coordinate(curve, &HashAlg::Sha256.digest(&[&s2]));
+            let e = element(&x);
+            let right = e
+                .square()
+                .mul(&e)
+                .add(&element(parameters.a).mul(&e))
+                .add(&element(parameters.b));
+            // p is 3 modulo 4.
+            let root = right
+                .pow(&p.wrapping_add(BoxedUint::one()).shr(2))
+                .retrieve();
+            ecc::check(curve, &x, &root.to_be_bytes())
+                .ok()
+                .map(|point| (s2, point))
+        })
+        .unwrap()
+}
+
+#[test]
+fn commit_multiplies_what_it_is_given() {
+    let mut tpm = started(7);
+    let scheme = Scheme::EcDaa {
+        hash: HashAlg::Sha256,
+        count: 0,
+    };
+    let key = primary(&mut tpm, Handle::OWNER, &ecc(SIGNING, PLAIN, scheme));
+    let (s2, base) = base_point(Curve::P256);
+    let (_, p1) = ecc::generate(Curve::P256, &mut Drbg::new(&[6; 32], b""));
+    let empty = Sized2b(EccPoint {
+        x: Bytes::empty(),
+        y: Bytes::empty(),
+    });
+    let send = |tpm: &mut TestTpm, key, p1: &Tpm2bEccPoint, s2: &[u8], y2: &[u8]| {
+        let command = Command::new(0x18B)
+            .auth(key, b"")
+            .with(p1)
+            .with(&Tpm2bSensitiveData::new(s2).unwrap())
+            .with(&Tpm2bEccParameter::new(y2).unwrap());
+        run(tpm, &command)
+    };
+    let secret = tpm
+        .state()
+        .object(key)
+        .unwrap()
+        .secrets()
+        .unwrap()
+        .data
+        .clone();
+    let name = tpm.state().object(key).unwrap().name.clone();
+    for (p1_given, base_given) in [(true, true), (true, false), (false, true), (false, false)] {
+        let number = commit::next(tpm.state());
+        let r = commit::secret_number(tpm.state(), Curve::P256, number, &name);
+        let mul = |d: &[u8], point| wire(&ecc::mul(Curve::P256, d, point).unwrap());
+        let answer = send(
+            &mut tpm,
+            key,
+            &if p1_given { wire(&p1) } else { empty.clone() },
+            if base_given { &s2 } else { &[] },
+            if base_given { &base.y } else { &[] },
+        );
+        let [k, l, e] = points(&answer);
+        let (expected_k, expected_l) = if base_given {
+            (mul(&secret, &base), mul(&r, &base))
+        } else {
+            (empty.clone(), empty.clone())
+        };
+        let expected_e = match (p1_given, base_given) {
+            (true, _) => mul(&r, &p1),
+            (false, true) => empty.clone(),
+            (false, false) => wire(&ecc::public_key(Curve::P256, &r).unwrap()),
+        };
+        assert_eq!([k, l, e], [expected_k, expected_l, expected_e]);
+    }
+    let size = Rc::SIZE.parameter(3);
+    assert_eq!(send(&mut tpm, key, &empty, &s2, &[]).rc, size);
+    assert_eq!(send(&mut tpm, key, &empty, &[], &base.y).rc, size);
+    let wrong = send(&mut tpm, key, &empty, &s2, &base.x).rc;
+    assert_eq!(wrong, Rc::ECC_POINT.parameter(2));
+    let mut off = wire(&p1);
+    off.0.x = off.0.y.clone();
+    let wrong = send(&mut tpm, key, &off, &s2, &base.y).rc;
+    assert_eq!(wrong, Rc::ECC_POINT.parameter(1));
+    let plain = primary(&mut tpm, Handle::OWNER, &ecc(SIGNING, PLAIN, Scheme::Null));
+    assert_eq!(
+        send(&mut tpm, plain, &empty, &[], &[]).rc,
+        Rc::SCHEME.handle(1)
+    );
+    let mac = primary(
+        &mut tpm,
+        Handle::OWNER,
+        &keyed_hash(SIGNING, Scheme::Hmac(HashAlg::Sha256)),
+    );
+    assert_eq!(send(&mut tpm, mac, &empty, &[], &[]).rc, Rc::KEY.handle(1));
+}
+
+fn sign(tpm: &mut TestTpm, key: Handle, digest: &[u8], scheme: Scheme) -> Response {
+    let command = Command::new(0x15D)
+        .auth(key, b"")
+        .with(&Tpm2bDigest::new(digest).unwrap())
+        .with(&SigScheme(scheme))
+        .with(&crate::ticket::null(st::HASHCHECK));
+    run(tpm, &command)
+}
+
+/// Commit, then Sign with its counter: s G = E + T Q holds, and a counter serves
+/// once.
+#[test]
+fn ecdaa_signs_once_for_each_commit() {
+    let mut tpm = started(8);
+    let digest = HashAlg::Sha256.digest(&[b"message"]);
+    let scheme = |count| Scheme::EcDaa {
+        hash: HashAlg::Sha256,
+        count,
+    };
+    let public = ecc(SIGNING, SymDefObject(None), scheme(0));
+    let key = primary(&mut tpm, Handle::OWNER, &public);
+    let commit = Command::new(0x18B)
+        .auth(key, b"")
+        .with(&Sized2b(EccPoint {
+            x: Bytes::empty(),
+            y: Bytes::empty(),
+        }))
+        .with(&Tpm2bSensitiveData::empty())
+        .with(&Tpm2bEccParameter::empty());
+    let mut counters = Vec::new();
+    let mut points = Vec::new();
+    for _ in 0..2 {
+        let answer = run(&mut tpm, &commit);
+        assert_eq!(answer.rc, Rc::SUCCESS);
+        let mut r = Reader::new(&answer.parameters);
+        let [k, l, e]: [Tpm2bEccPoint; 3] = core::array::from_fn(|_| r.read().unwrap());
+        assert!(k.x.is_empty() && l.x.is_empty());
+        points.push(ecc::check(Curve::P256, &e.x, &e.y).unwrap());
+        counters.push(r.read::<u16>().unwrap());
+    }
+    assert_eq!(counters, [0, 1]);
+    assert_ne!(points[0], points[1]);
+    // The caller has to name the counter, of one that was handed out.
+    let fit = Rc::SCHEME.parameter(2);
+    assert_eq!(sign(&mut tpm, key, &digest, Scheme::Null).rc, fit);
+    assert_eq!(sign(&mut tpm, key, &digest, scheme(2)).rc, Rc::VALUE);
+    assert_eq!(sign(&mut tpm, key, &digest, scheme(0xffff)).rc, Rc::VALUE);
+    let signed = sign(&mut tpm, key, &digest, scheme(1));
+    assert_eq!(signed.rc, Rc::SUCCESS);
+    let Signature::EcDaa { r, s, .. } = values(&signed) else {
+        panic!("ECDAA was asked for")
+    };
+    let Unique::Ecc(q) = read_public(&mut tpm, key).0.unique else {
+        panic!("an ECC key")
+    };
+    let q = ecc::check(Curve::P256, &q.x, &q.y).unwrap();
+    let t = ecc::reduce(Curve::P256, &HashAlg::Sha256.digest(&[&r, &digest]));
+    assert_eq!(
+        ecc::public_key(Curve::P256, &s),
+        ecc::mul2(Curve::P256, &[1], &points[1], &t, &q)
+    );
+    assert_eq!(sign(&mut tpm, key, &digest, scheme(1)).rc, Rc::VALUE);
+    assert_eq!(sign(&mut tpm, key, &digest, scheme(0)).rc, Rc::SUCCESS);
+}
