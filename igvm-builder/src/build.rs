@@ -108,7 +108,7 @@ mod tests {
             );
             workspace.write(
                 "kernel",
-                &ElfFile::single(0x1840_0000, vec![0x42; 0x3000]).build(),
+                &ElfFile::single(0x1820_0000, vec![0x42; 0x3000]).build(),
             );
             workspace
         }

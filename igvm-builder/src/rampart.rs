@@ -259,7 +259,7 @@ mod tests {
     fn build(change: impl FnOnce(&mut Input)) -> Result<Launch, RampartError> {
         let mut input = Input {
             stage2: stage2().build(),
-            kernel: ElfFile::single(0x1840_0000, vec![0x42; 0x3000]).build(),
+            kernel: ElfFile::single(0x1820_0000, vec![0x42; 0x3000]).build(),
             firmware: vec![0xff; 0x2000],
             guest_vmpl: 2,
             c_bit: 51,
@@ -322,11 +322,11 @@ mod tests {
                 .iter()
                 .any(|range| range.start <= gpa && gpa < range.end)
         };
-        for gpa in (0x1800_0000u64..0x1880_0000).step_by(PAGE_SIZE as usize) {
+        for gpa in (layout::FIRMWARE_BASE..layout::PAGE_MAP_BASE).step_by(PAGE_SIZE as usize) {
             assert_ne!(launch.owner_of(gpa).is_some(), required(gpa), "{gpa:#x}");
         }
         assert!(required(0xFFFF_E000) && required(0xFFFF_F000));
-        assert!(!required(0x1880_0000) && !required(0x01FF_F000));
+        assert!(!required(layout::PAGE_MAP_BASE) && !required(0x01FF_F000));
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn symbols_do_not_enter_the_image() {
-        let mut with_symbols = ElfFile::single(0x1840_0000, vec![0x42; 0x3000]).build();
+        let mut with_symbols = ElfFile::single(0x1820_0000, vec![0x42; 0x3000]).build();
         let length = with_symbols.len();
         with_symbols.extend(b"/home/builder/secret-name");
         with_symbols[40..48].copy_from_slice(&(length as u64).to_le_bytes());

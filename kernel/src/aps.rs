@@ -20,9 +20,10 @@ use protocols::snp::{SevFeatures, SevStatus, Vmpl, Vmsa};
 
 use crate::arch::percpu::{self, Ap, PerCpu};
 use crate::arch::{ap_entry, cpu, descriptors, exceptions};
+use crate::boot::Memory;
 use crate::console::log;
 use crate::ghcb::Transport;
-use crate::mm::ap_memory::{ApMemory, read_shared, registered, share_ghcbs};
+use crate::mm::ap_memory::{ApMemory, ApPages, read_shared, registered, share_ghcbs};
 use crate::mm::space::KernelSpace;
 use crate::{fatal, run};
 
@@ -36,8 +37,7 @@ pub(crate) struct Aps {
 }
 
 impl Aps {
-    /// Finds out which CPUs there are beside the one with APIC ID `boot`, and makes their VMSAs. No
-    /// memory for one is no reason to end: it and those behind it are left out, which the log says.
+    /// Finds out which CPUs there are beside the boot CPU, and makes their VMSAs.
     ///
     /// # Errors
     /// [`Fatal`] for a list of APIC IDs that cannot be right, and a host that does not play along.
@@ -47,14 +47,14 @@ impl Aps {
         space: &mut KernelSpace,
         hand_off: &HandOff,
         cpuid: &CpuidTable,
-        vp_count: u32,
+        memory: &Memory,
     ) -> Result<Self, Fatal> {
         let features = SevStatus::from_bits_retain(hand_off.sev_status).features();
         let mut aps = Self {
             list: Vec::new(),
             features,
         };
-        if vp_count <= 1 {
+        if memory.vp_count <= 1 {
             return Ok(aps);
         }
         let offered = HvFeatures::from_bits_retain(hand_off.hypervisor_features);
@@ -66,28 +66,20 @@ impl Aps {
             log!("no INVLPGB to flush other vCPUs with: one vCPU");
             return Ok(aps);
         }
+        let mut pages = ApPages::new(memory.firmware.aps, cpuid.needs_eviction());
+        pages.bring_up(space, 1)?;
         // The list comes in what is going to be the GHCB page of the first of them.
-        let Ok(first) = ApMemory::take(space, 0) else {
-            log!("no memory for a second vCPU");
-            return Ok(aps);
-        };
-        let ids = ask_for_ids(ghcb, first, cpuid.apic_id(), vp_count)?;
+        let first = ApMemory::take(&mut pages, space, 0)?;
+        let ids = ask_for_ids(ghcb, first, cpuid.apic_id(), memory.vp_count)?;
         let others = ids.get(1..).unwrap_or_default();
         aps.list
             .try_reserve_exact(others.len())
             .map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
+        pages.bring_up(space, others.len().saturating_sub(1) as u64)?;
         for (index, &apic_id) in (0u64..).zip(others) {
             let memory = match index {
-                0 => Ok(first),
-                _ => ApMemory::take(space, index),
-            };
-            let Ok(memory) = memory else {
-                log!(
-                    "memory for {} of {} vCPUs: the others are left out",
-                    index + 1,
-                    ids.len()
-                );
-                break;
+                0 => first,
+                _ => ApMemory::take(&mut pages, space, index)?,
             };
             aps.list.push((apic_id, memory));
         }

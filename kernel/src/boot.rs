@@ -11,11 +11,10 @@ use monitor::negotiate::guest_features;
 use monitor::page_map::{Layout, PageMap};
 use monitor::pages::PagePolicy;
 use monitor::ranges::RangeList;
+use monitor::sizing::FirmwareMemory;
 use monitor::vcpu::Registry;
-use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K};
-use protocols::boot::layout::{
-    CPUID_PAGE, FIRMWARE_BASE, MEMORY_MAP_PAGE, PAGE_MAP_BASE, VP_COUNT_PAGE,
-};
+use protocols::addr::{Gpa, GpaPage, GpaRange};
+use protocols::boot::layout::{CPUID_PAGE, MEMORY_MAP_PAGE, VP_COUNT_PAGE};
 use protocols::boot::{HandOff, MAX_ENTRIES_IN_PAGE, MemoryMapEntry, VpCount};
 use protocols::ghcb::{Ghcb, RampartReason};
 use protocols::snp::{CpuidPage, SevStatus, Vmpl};
@@ -62,7 +61,7 @@ fn prepare_aps(
     cpuid: &CpuidTable,
     memory: &Memory,
 ) -> Result<(Aps, KernelSpace), Fatal> {
-    let aps = Aps::prepare(ghcb, &mut space, hand_off, cpuid, memory.vp_count)?;
+    let aps = Aps::prepare(ghcb, &mut space, hand_off, cpuid, memory)?;
     Ok((aps, space))
 }
 
@@ -86,8 +85,8 @@ fn start(
 pub(crate) struct Memory {
     /// RAM by the host's map, checked.
     pub(crate) ram: RangeList,
-    /// The firmware's range, memory of the page map included.
-    pub(crate) firmware: GpaRange,
+    /// The firmware's own.
+    pub(crate) firmware: FirmwareMemory,
     /// Where the guest firmware goes.
     pub(crate) rom: GpaRange,
     /// The layout of the page map.
@@ -125,18 +124,18 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
         .filter(|range| !range.is_empty())
         .ok_or(Fatal::new(RampartReason::FirmwarePayloadMalformed))?;
     let layout = Layout::new(&ram, rom);
-    let firmware = layout
-        .frames()
-        .checked_mul(PAGE_4K)
-        .and_then(|bytes| bytes.checked_next_multiple_of(PAGE_2M))
-        .and_then(|bytes| Gpa::new(PAGE_MAP_BASE).checked_add(bytes))
-        .and_then(|end| GpaRange::from_bounds(Gpa::new(FIRMWARE_BASE), end))
-        .ok_or(malformed)?;
+    let firmware = FirmwareMemory::new(layout.frames(), vp_count.get()).ok_or(malformed)?;
     log!(
-        "{} MiB of RAM in {} ranges, {} vCPUs by the host's word, firmware range {firmware}",
+        "{} MiB of RAM in {} ranges, {} vCPUs by the host's word, firmware range {}",
         ram.total() >> 20,
         ram.as_slice().len(),
-        vp_count.get()
+        vp_count.get(),
+        firmware.whole
+    );
+    log!(
+        "{} KiB kept, and {} KiB for the page map",
+        (firmware.whole.len() - firmware.page_map.len()) >> 10,
+        firmware.page_map.len() >> 10
     );
     Ok(Memory {
         ram,
@@ -163,16 +162,14 @@ fn set_up(
         .iter()
         .fold(memory.rom.end(), |top, range| top.max(range.end()));
     let mut window = space
-        .map_guest(top.get(), memory.firmware)
+        .map_guest(top.get(), memory.firmware.whole)
         .map_err(out_of_memory)?;
     let vmsa = space.vmsa_frame(&mut window).map_err(out_of_memory)?;
 
-    let map_range = GpaRange::from_bounds(Gpa::new(PAGE_MAP_BASE), memory.firmware.end())
-        .ok_or(Fatal::INTERNAL)?;
-    let storage = MapMemory::new(map_range, space, cpuid.needs_eviction())
+    let storage = MapMemory::new(memory.firmware.page_map, space, cpuid.needs_eviction())
         .map_err(|_| Fatal::new(RampartReason::PageMapMemory))?;
     let image = ImageRanges {
-        firmware: memory.firmware,
+        firmware: memory.firmware.whole,
         window: memory.rom,
     };
     let status = SevStatus::from_bits_retain(hand_off.sev_status);

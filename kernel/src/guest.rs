@@ -35,7 +35,7 @@ pub(crate) fn launch(
         launched(SECRETS_PAGE).ok_or(Fatal::new(RampartReason::SecretsPageMalformed))?;
     let inputs = Inputs {
         rom: memory.rom,
-        firmware: memory.firmware,
+        firmware: memory.firmware.whole,
         secrets: &secrets,
         cpuid,
         // As many as can be served, which may be fewer than the host has.

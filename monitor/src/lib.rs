@@ -49,6 +49,7 @@ pub mod platform;
 pub mod psc;
 pub mod ranges;
 pub mod shared;
+pub mod sizing;
 pub mod svsm;
 pub mod sync;
 #[cfg(test)]

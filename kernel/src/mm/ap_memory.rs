@@ -1,32 +1,78 @@
-//! The memory of a CPU other than the boot CPU: stacks above unmapped pages, a VMSA page and a GHCB
-//! page, all from the heap in one piece, so that it grows with the number of CPUs.
+//! The memory of the CPUs but the boot CPU, behind the page map: stacks above unmapped pages, a VMSA
+//! page and a GHCB page for each, and the page tables for them. Reserved for as many as the host says
+//! that there are, and brought up for those that are started.
 
 use monitor::ap::{seal_vmsa, share};
 use monitor::fatal::Fatal;
-use protocols::addr::{Gpa, GpaPage, PAGE_2M};
-use protocols::ghcb::Ghcb;
+use monitor::sizing::{AP_EXCEPTION_PAGES, AP_NMI_PAGES, AP_STACK_PAGES, SLOT_PAGES, ap_pages};
+use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M};
+use protocols::ghcb::{Ghcb, RampartReason};
 use protocols::snp::Vmsa;
 use zerocopy::IntoBytes;
 
 use super::ghcb_page::GhcbPage;
 use super::layout::{AP_STACK_BASE, OWN_BASE, PAGE_4K, SHARED_BASE};
-use super::own_pages::OwnPages;
-use super::paging::PagingError;
+use super::own_pages::{OwnPages, bring_up};
+use super::paging::{FrameSource, PagingError};
+use super::raw;
 use super::space::KernelSpace;
-use super::{heap, raw};
 use crate::arch::descriptors::{IST_COUNT, Ist};
 use crate::ghcb::Transport;
 
-/// Pages of the stack of everything that is not an exception: a request, or the end with its line
-/// in the log.
-const STACK_PAGES: u64 = 8;
-/// Pages of the stack of #VC. The vectors that never return share it.
-const EXCEPTION_PAGES: u64 = 3;
-/// Pages of the stack of NMI, which may interrupt #VC and does nothing.
-const NMI_PAGES: u64 = 1;
 /// Address space of a CPU's stacks.
-const SLOT: u64 = 16 * PAGE_4K;
-const _: () = assert!((STACK_PAGES + EXCEPTION_PAGES + NMI_PAGES + 3) * PAGE_4K <= SLOT);
+const SLOT: u64 = SLOT_PAGES * PAGE_4K;
+
+/// What is reserved for the CPUs but the boot CPU, and not taken yet.
+#[derive(Debug)]
+pub(crate) struct ApPages {
+    next: u64,
+    /// End of what was brought up.
+    up_to: u64,
+    end: u64,
+    touch: bool,
+}
+
+impl ApPages {
+    /// The memory `[range)`, whose bounds are multiples of 2 MiB and which nothing else uses.
+    /// `touch` says whether validated pages need a touch (threat 11).
+    pub(crate) fn new(range: GpaRange, touch: bool) -> Self {
+        Self {
+            next: range.start().get(),
+            up_to: range.start().get(),
+            end: range.end().get(),
+            touch,
+        }
+    }
+
+    /// Brings up what so many CPUs need that have nothing yet, in one page-state change.
+    ///
+    /// # Errors
+    /// [`Fatal`] when that is more than was reserved, or the host does not play along.
+    pub(crate) fn bring_up(&mut self, space: &mut KernelSpace, cpus: u64) -> Result<(), Fatal> {
+        let need = ap_pages(cpus)
+            .checked_mul(PAGE_4K)
+            .and_then(|bytes| self.next.checked_add(bytes))
+            .and_then(|end| end.checked_next_multiple_of(PAGE_2M))
+            .ok_or(Fatal::INTERNAL)?
+            .clamp(self.up_to, self.end);
+        let (start, end) = (Gpa::new(self.up_to), Gpa::new(need));
+        let range = GpaRange::from_bounds(start, end).ok_or(Fatal::INTERNAL)?;
+        bring_up(space, range, self.touch)?;
+        self.up_to = need;
+        Ok(())
+    }
+}
+
+impl FrameSource for ApPages {
+    fn take_zeroed(&mut self) -> Option<u64> {
+        let frame = self.next;
+        if frame >= self.up_to {
+            return None;
+        }
+        self.next = frame.checked_add(PAGE_4K)?;
+        Some(frame)
+    }
+}
 
 /// A CPU's memory.
 #[derive(Clone, Copy, Debug)]
@@ -42,37 +88,45 @@ pub(crate) struct ApMemory {
 }
 
 impl ApMemory {
-    /// Memory for the CPU of that index, counted from 0, mapped; the GHCB page is not shared yet.
+    /// Memory for the CPU of that index, counted from 0, out of what was brought up, mapped; the
+    /// GHCB page is not shared yet.
     ///
     /// # Errors
-    /// [`PagingError`], out of frames among them.
-    pub(crate) fn take(space: &mut KernelSpace, index: u64) -> Result<Self, PagingError> {
-        let pages = STACK_PAGES + EXCEPTION_PAGES + NMI_PAGES + 2;
-        let base = heap::take_pages(pages as usize).ok_or(PagingError::OutOfFrames)?;
-        let mut next = base;
+    /// [`Fatal`] when there is not enough of it.
+    pub(crate) fn take(
+        pages: &mut ApPages,
+        space: &mut KernelSpace,
+        index: u64,
+    ) -> Result<Self, Fatal> {
+        Self::map(pages, space, index).map_err(|_| Fatal::new(RampartReason::OutOfMemory))
+    }
+
+    fn map(pages: &mut ApPages, space: &mut KernelSpace, index: u64) -> Result<Self, PagingError> {
         let mut va = index
             .checked_mul(SLOT)
             .and_then(|offset| AP_STACK_BASE.checked_add(offset))
             .ok_or(PagingError::BadAddress)?;
-        let mut stack = |pages: u64| -> Result<u64, PagingError> {
+        let mut stack = |pages: &mut ApPages, count: u64| -> Result<u64, PagingError> {
             // A page that stays unmapped.
             va += PAGE_4K;
-            for _ in 0..pages {
-                space.map_private(va, next)?;
-                (va, next) = (va + PAGE_4K, next + PAGE_4K);
+            for _ in 0..count {
+                let page = pages.take_zeroed().ok_or(PagingError::OutOfFrames)?;
+                space.map_private(va, page, pages)?;
+                va += PAGE_4K;
             }
             Ok(va)
         };
-        let main = stack(STACK_PAGES)?;
-        let mut interrupt_stacks = [stack(EXCEPTION_PAGES)?; IST_COUNT];
+        let main = stack(pages, AP_STACK_PAGES)?;
+        let mut interrupt_stacks = [stack(pages, AP_EXCEPTION_PAGES)?; IST_COUNT];
         if let Some(nmi) = interrupt_stacks.get_mut(Ist::Nmi as usize) {
-            *nmi = stack(NMI_PAGES)?;
+            *nmi = stack(pages, AP_NMI_PAGES)?;
         }
-        let (mut vmsa, mut ghcb) = (next, next + PAGE_4K);
+        let mut take = || pages.take_zeroed().ok_or(PagingError::OutOfFrames);
+        let (mut vmsa, mut ghcb) = (take()?, take()?);
         if vmsa.is_multiple_of(PAGE_2M) {
             (vmsa, ghcb) = (ghcb, vmsa);
         }
-        space.map_shared(SHARED_BASE + ghcb, ghcb)?;
+        space.map_shared(SHARED_BASE + ghcb, ghcb, pages)?;
         let page = |gpa| GpaPage::new_4k(Gpa::new(gpa)).ok_or(PagingError::BadAddress);
         Ok(Self {
             stack: main,

@@ -7,8 +7,6 @@ use core::ptr::{self, NonNull};
 use linked_list_allocator::Heap;
 use spin::Mutex;
 
-use super::layout::{OWN_BASE, PAGE_4K};
-
 struct LockedHeap(Mutex<Heap>);
 
 #[global_allocator]
@@ -30,24 +28,6 @@ unsafe impl GlobalAlloc for LockedHeap {
             unsafe { self.0.lock().deallocate(block, layout) }
         }
     }
-}
-
-/// What stays free for everything else when pages are taken: unpacking, and the registry.
-const KEPT_FREE: usize = 0x6_0000;
-
-/// Guest physical address of `count` zeroed pages in a row, which are never given back; `None` when
-/// there is too little memory.
-pub(super) fn take_pages(count: usize) -> Option<u64> {
-    let bytes = count.checked_mul(PAGE_4K as usize)?;
-    let layout = Layout::from_size_align(bytes, PAGE_4K as usize).ok()?;
-    let left = HEAP.0.lock().free().checked_sub(bytes)?;
-    if count == 0 || left < KEPT_FREE {
-        return None;
-    }
-    // SAFETY: the size is not 0.
-    let block = unsafe { alloc::alloc::alloc_zeroed(layout) };
-    // The heap lies in own memory, so this is `None` for a null pointer only.
-    (block.expose_provenance() as u64).checked_sub(OWN_BASE)
 }
 
 /// Gives the heap its memory.

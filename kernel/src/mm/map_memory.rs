@@ -4,20 +4,14 @@
 use alloc::vec::Vec;
 use core::ptr;
 
-use monitor::accept::claim;
 use monitor::fatal::Fatal;
 use monitor::platform::{MapFrame, MapStorage, MapStorageFault};
-use monitor::psc;
-
-use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K, PAGES_PER_2M};
-use protocols::ghcb::{Ghcb, PscOperation, RampartReason};
+use protocols::addr::{Gpa, GpaRange, PAGE_2M, PAGE_4K, PAGES_PER_2M};
 
 use super::layout::OWN_BASE;
-use super::own_pages::OwnPages;
-use super::raw;
+use super::own_pages;
 use super::space::KernelSpace;
 use crate::console::log;
-use crate::ghcb::Transport;
 
 /// The map's memory: frames `0..512 * pieces.len()`.
 #[derive(Debug)]
@@ -64,37 +58,13 @@ impl MapMemory {
         Some((OWN_BASE + self.base + index * PAGE_4K) as usize)
     }
 
-    /// Page-state change, PVALIDATE, touch, zero.
     fn bring_up(&mut self, piece: usize) -> Result<(), Fatal> {
-        let page = PAGE_2M
+        let range = PAGE_2M
             .checked_mul(piece as u64)
             .and_then(|offset| Gpa::new(self.base).checked_add(offset))
-            .and_then(GpaPage::new_2m)
+            .and_then(|start| GpaRange::new(start, PAGE_2M))
             .ok_or(Fatal::INTERNAL)?;
-        let va = self
-            .space
-            .map_own_piece(page.gpa().get())
-            .map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
-        let mut ghcb = Ghcb::zeroed();
-        psc::change(
-            &mut Transport,
-            &mut ghcb,
-            core::iter::once(page),
-            PscOperation::PRIVATE,
-        )?;
-        let _ = claim(&mut OwnPages, page)?;
-        let base: *mut u8 = ptr::with_exposed_provenance_mut(va as usize);
-        // SAFETY: the piece is mapped, private and validated, and no reference to it exists yet.
-        unsafe {
-            if self.touch {
-                for at in (0..PAGE_2M as usize).step_by(PAGE_4K as usize) {
-                    raw::touch(base.wrapping_add(at));
-                    raw::touch(base.wrapping_add(at + PAGE_4K as usize - 1));
-                }
-            }
-            raw::zero(base, PAGE_2M as usize);
-        }
-        Ok(())
+        own_pages::bring_up(&mut self.space, range, self.touch)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{heap, raw};
 use crate::arch::{cpu, guard_pages};
 
 /// Frames kept for page tables: enough for windows of tens of TiB and map memory of a TiB of RAM.
+/// The tables of other CPUs' stacks come out of those CPUs' memory.
 const TABLE_FRAMES: u64 = 96;
 
 /// Free frames at the start of the memory that stage2 left over.
@@ -115,24 +116,34 @@ impl KernelSpace {
         }
     }
 
-    /// Maps a page of own memory a second time, as a stack.
+    /// Maps a page of own memory a second time, as a stack, with tables from `frames`.
     ///
     /// # Errors
     /// [`PagingError`].
-    pub(super) fn map_private(&mut self, va: u64, gpa: u64) -> Result<(), PagingError> {
+    pub(super) fn map_private(
+        &mut self,
+        va: u64,
+        gpa: u64,
+        frames: &mut dyn FrameSource,
+    ) -> Result<(), PagingError> {
         let (access, sharing) = (Access::Write, Sharing::Private);
         self.tables
-            .map(va, gpa, Size::Page4K, access, sharing, &mut self.frames)
+            .map(va, gpa, Size::Page4K, access, sharing, frames)
     }
 
-    /// Maps a page that is or will be shared with the host.
+    /// Maps a page that is or will be shared with the host, with tables from `frames`.
     ///
     /// # Errors
     /// [`PagingError`].
-    pub(super) fn map_shared(&mut self, va: u64, gpa: u64) -> Result<(), PagingError> {
+    pub(super) fn map_shared(
+        &mut self,
+        va: u64,
+        gpa: u64,
+        frames: &mut dyn FrameSource,
+    ) -> Result<(), PagingError> {
         let (access, sharing) = (Access::Write, Sharing::Shared);
         self.tables
-            .map(va, gpa, Size::Page4K, access, sharing, &mut self.frames)
+            .map(va, gpa, Size::Page4K, access, sharing, frames)
     }
 
     /// Maps 2 MiB of own memory that is not validated yet; its address is [`OWN_BASE`] + `gpa`.

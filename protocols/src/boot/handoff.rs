@@ -172,7 +172,7 @@ mod tests {
             page_table_root: base + 0x8_0000,
             kernel: Extent::new(base, 0x7_1234),
             free: Extent::new(base + 0x9_0000, layout::KERNEL_AREA_SIZE - 0x9_0000),
-            launch_used_end: layout::PAYLOAD_BASE + 0x20_0000,
+            launch_used_end: layout::PAYLOAD_BASE + 0x10_0000,
             exits: 7,
             pvalidates: 2,
             image: header(),

@@ -20,20 +20,21 @@ pub const FIRMWARE_SIZE: u64 = LAUNCH_AREA_SIZE + KERNEL_AREA_SIZE;
 
 /// The pages that the launch loads, 4 KiB each.
 pub const LAUNCH_AREA_BASE: u64 = FIRMWARE_BASE;
-/// Length of the launch area.
-pub const LAUNCH_AREA_SIZE: u64 = 2 * PAGE_2M;
+/// Length of the launch area: what the payloads need. A larger guest firmware needs a larger
+/// one, here and nowhere else.
+pub const LAUNCH_AREA_SIZE: u64 = PAGE_2M;
 /// The launch area as a range.
 pub const LAUNCH_AREA: GpaRange = range(LAUNCH_AREA_BASE, LAUNCH_AREA_SIZE);
 
 /// What stage2 validates in 2 MiB pages: kernel, its tables, heap.
 pub const KERNEL_AREA_BASE: u64 = LAUNCH_AREA_BASE + LAUNCH_AREA_SIZE;
-/// Length of the kernel area.
-pub const KERNEL_AREA_SIZE: u64 = 2 * PAGE_2M;
+/// Length of the kernel area: what one vCPU needs.
+pub const KERNEL_AREA_SIZE: u64 = PAGE_2M;
 /// The kernel area as a range.
 pub const KERNEL_AREA: GpaRange = range(KERNEL_AREA_BASE, KERNEL_AREA_SIZE);
 
 /// The validated-page map follows the kernel area. Its length depends on the
-/// guest's RAM.
+/// guest's RAM. Behind it lies the memory of the vCPUs but the first.
 pub const PAGE_MAP_BASE: u64 = KERNEL_AREA_BASE + KERNEL_AREA_SIZE;
 
 /// stage2: its image, bss and stack. The entry is the first byte.
@@ -64,7 +65,7 @@ pub const PAYLOAD_BASE: u64 = FIRMWARE_BASE + 0x2_0000;
 pub const PAYLOAD_END: u64 = BOOT_GHCB;
 
 /// The GHCB page that stage2 shares with the host. The launch does not load it.
-pub const BOOT_GHCB: u64 = FIRMWARE_BASE + 0x3f_f000;
+pub const BOOT_GHCB: u64 = LAUNCH_AREA_BASE + LAUNCH_AREA_SIZE - PAGE_4K;
 
 /// In stage2, `SHARED_ALIAS + g` is GPA `g` with the C-bit clear, and `g` is
 /// GPA `g` with the C-bit set, for `g` below [`IDENTITY_SIZE`].
