@@ -6,6 +6,7 @@ use loom::sync::Mutex;
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_4K};
 use protocols::ghcb::Ghcb;
 use protocols::snp::{Rights, Vmpl};
+use protocols::svsm::CA_CALL_PENDING;
 
 use super::{Arena, LOWER};
 use crate::platform::{
@@ -20,6 +21,16 @@ impl Hands {
         let result = step(&mut arena);
         arena.check();
         result
+    }
+
+    /// The same of a calling area.
+    fn at_calling_area<T>(&self, area: Gpa, step: impl FnOnce(&mut Arena) -> T) -> T {
+        self.step(|arena| {
+            let entry = arena.entry(area.get());
+            let ordinary = entry.is_validated() && !entry.is_vmsa();
+            assert!(ordinary, "{area} is no calling area");
+            step(arena)
+        })
     }
 
     /// VMPL0 is at a VMSA by its handle, which it keeps: the page has to be one still.
@@ -62,6 +73,9 @@ impl GuestMemory for Hands {
     }
 
     fn load(&mut self, page: Gpa, offset: usize) -> Result<u64, AccessFault> {
+        if offset == CA_CALL_PENDING {
+            return self.at_calling_area(page, |arena| arena.machine.load(page, offset));
+        }
         self.at_vmsa(page, |arena| arena.machine.load(page, offset))
     }
 
@@ -78,14 +92,7 @@ impl GuestMemory for Hands {
     }
 
     fn exchange_byte(&mut self, page: Gpa, offset: usize, new: u8) -> Result<u8, AccessFault> {
-        self.step(|arena| {
-            let entry = arena.entry(page.get());
-            assert!(
-                entry.is_validated() && !entry.is_vmsa(),
-                "{page} is no calling area"
-            );
-            arena.machine.exchange_byte(page, offset, new)
-        })
+        self.at_calling_area(page, |arena| arena.machine.exchange_byte(page, offset, new))
     }
 
     fn read(&mut self, gpa: Gpa, to: &mut [u8]) -> Result<(), AccessFault> {

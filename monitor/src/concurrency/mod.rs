@@ -27,7 +27,7 @@ use snp_model::entry::RmpEntry;
 use zerocopy::IntoBytes;
 
 use crate::shared::{Server, Shared};
-use crate::svsm::request::{Next, serve};
+use crate::svsm::request::{Next, is_waiting, serve};
 use crate::testing::{FrameStore, Machine, World, page};
 use hands::Hands;
 
@@ -190,6 +190,11 @@ impl Several {
                 }
                 _ => None,
             };
+            if next == Next::Park {
+                // What is there to be asked was asked, or has gone.
+                let waits = is_waiting(&mut server, &mut hands).expect("no reason to end");
+                assert!(!waits, "a request of {apic_id} waits");
+            }
             answers.push(answer);
             if answer.is_none() {
                 break;
