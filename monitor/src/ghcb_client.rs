@@ -94,8 +94,14 @@ pub fn create_vcpu<H: Host + ?Sized>(
 /// # Errors
 /// [`Fatal`] when the host cannot run the level or answers something else.
 pub fn run_vmpl<H: Host + ?Sized>(host: &mut H, vmpl: Vmpl) -> Result<(), Fatal> {
-    match msr(host, MsrRequest::RunVmpl { vmpl: vmpl.get() }) {
-        MsrResponse::RunVmpl { error: 0 } => Ok(()),
+    const DONE: MsrValue = MsrResponse::RunVmpl { error: 0 }.encode();
+    let request = MsrRequest::RunVmpl { vmpl: vmpl.get() };
+    let answer = MsrValue(host.msr_request(request.encode().0));
+    if answer == DONE {
+        // Between any two requests: it is worth not to ask what else it could be.
+        return Ok(());
+    }
+    match MsrResponse::decode(answer) {
         MsrResponse::RunVmpl { error } => Err(Fatal::with_detail(
             RampartReason::RunVmplFailed,
             u64::from(error),

@@ -209,15 +209,17 @@ fn answer<P: GuestMemory + ?Sized>(
     after: Arguments,
 ) -> Result<(), Fatal> {
     platform.store(vmsa, offset_of!(Vmsa, rax), code.0)?;
-    for (offset, before, after) in [
-        (offset_of!(Vmsa, rcx), before.rcx, after.rcx),
-        (offset_of!(Vmsa, rdx), before.rdx, after.rdx),
-        (offset_of!(Vmsa, r8), before.r8, after.r8),
-        (offset_of!(Vmsa, r9), before.r9, after.r9),
-    ] {
-        if before != after {
-            platform.store(vmsa, offset, after)?;
-        }
+    if before.rcx != after.rcx {
+        platform.store(vmsa, offset_of!(Vmsa, rcx), after.rcx)?;
+    }
+    if before.rdx != after.rdx {
+        platform.store(vmsa, offset_of!(Vmsa, rdx), after.rdx)?;
+    }
+    if before.r8 != after.r8 {
+        platform.store(vmsa, offset_of!(Vmsa, r8), after.r8)?;
+    }
+    if before.r9 != after.r9 {
+        platform.store(vmsa, offset_of!(Vmsa, r9), after.r9)?;
     }
     Ok(())
 }

@@ -42,25 +42,42 @@ pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
     arguments: &mut Arguments,
 ) -> Result<Next, CallError> {
     match call {
-        CoreCall::QUERY_PROTOCOL => return Ok(query_protocol::call(arguments)),
-        CoreCall::CONFIGURE_VTOM => return configure_vtom::call(arguments),
+        CoreCall::QUERY_PROTOCOL => Ok(query_protocol::call(arguments)),
+        CoreCall::CONFIGURE_VTOM => configure_vtom::call(arguments),
         // Holds the guest's state for a part of the time.
-        CoreCall::PVALIDATE => return pvalidate::call(shared, platform, arguments),
-        _ => {}
+        CoreCall::PVALIDATE => pvalidate::call(shared, platform, arguments),
+        CoreCall::REMAP_CA
+        | CoreCall::CREATE_VCPU
+        | CoreCall::DELETE_VCPU
+        | CoreCall::DEPOSIT_MEM
+        | CoreCall::WITHDRAW_MEM => {
+            let mut context = Context {
+                guest: &mut shared.lock(),
+                shared,
+                platform,
+                caller,
+                seat,
+            };
+            with_state(&mut context, call, arguments)
+        }
+        _ => Err(ResultCode::UNSUPPORTED_CALL.into()),
     }
-    let mut context = Context {
-        guest: &mut shared.lock(),
-        shared,
-        platform,
-        caller,
-        seat,
-    };
+}
+
+/// The calls that hold the guest's state. Apart from the others (`inline(never)`), which need none
+/// of their buffers.
+#[inline(never)]
+fn with_state<P: Platform + ?Sized, S: MapStorage>(
+    context: &mut Context<'_, P, S>,
+    call: CoreCall,
+    arguments: &mut Arguments,
+) -> Result<Next, CallError> {
     match call {
-        CoreCall::REMAP_CA => remap_ca::call(&mut context, arguments),
-        CoreCall::CREATE_VCPU => create_vcpu::call(&mut context, arguments),
-        CoreCall::DELETE_VCPU => delete_vcpu::call(&mut context, arguments),
-        CoreCall::DEPOSIT_MEM => deposit_mem::call(&mut context, arguments),
-        CoreCall::WITHDRAW_MEM => withdraw_mem::call(&mut context, arguments),
+        CoreCall::REMAP_CA => remap_ca::call(context, arguments),
+        CoreCall::CREATE_VCPU => create_vcpu::call(context, arguments),
+        CoreCall::DELETE_VCPU => delete_vcpu::call(context, arguments),
+        CoreCall::DEPOSIT_MEM => deposit_mem::call(context, arguments),
+        CoreCall::WITHDRAW_MEM => withdraw_mem::call(context, arguments),
         _ => Err(ResultCode::UNSUPPORTED_CALL.into()),
     }
 }

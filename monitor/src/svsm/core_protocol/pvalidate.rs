@@ -27,6 +27,7 @@ const _: () = assert!(MAX_ENTRIES < PAGES_PER_2M as usize);
 ///
 /// While a 2 MiB page is validated the guest's state is not held: other vCPUs make their
 /// calls meanwhile, and validate pages of their own.
+#[inline(never)]
 pub(super) fn call<P: Platform + ?Sized, S: MapStorage>(
     shared: &Shared<S>,
     platform: &mut P,
