@@ -26,6 +26,7 @@ use crate::scenario;
 
 /// The most processors that the machine starts.
 pub(crate) const MAX: usize = 64;
+const _: () = assert!(MAX <= snp_model::stale::MAX_PROCESSORS);
 
 /// Where boot/ap.s runs: a page below 1 MiB, free before the guest is loaded.
 const TRAMPOLINE: u64 = 0x8000;
@@ -217,10 +218,15 @@ pub(crate) fn kick(index: usize) {
     }
 }
 
+/// Who has the lock.
+pub(crate) fn holder() -> usize {
+    HOLDER.load(Ordering::SeqCst)
+}
+
 /// Makes every other processor drop its translations: none of them is in the
 /// guest with an old one when this returns. The caller has the lock.
 pub(crate) fn flush_others() {
-    let own = HOLDER.load(Ordering::SeqCst);
+    let own = holder();
     let count = COUNT.load(Ordering::SeqCst);
     for index in (0..count).filter(|&index| index != own) {
         kick(index);

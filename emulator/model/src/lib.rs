@@ -20,7 +20,8 @@
 //!
 //! It is no emulator of instructions: it takes operands and translated addresses and
 //! walks no tables. It has no caches and no TLB: what it forbids is forbidden at
-//! once, so the flushes that silicon needs are not tested by it. It encrypts
+//! once. What silicon might still allow until a flush is a ledger of its own
+//! ([`stale`]), which the emulated machine keeps. It encrypts
 //! nothing. It protects nobody: whoever holds the table can change it.
 //!
 //! ```
@@ -69,6 +70,7 @@ pub mod pvalidate;
 pub mod rmp;
 pub mod rmpadjust;
 pub mod rmpquery;
+pub mod stale;
 pub mod system;
 #[cfg(test)]
 mod testing;

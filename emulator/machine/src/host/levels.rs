@@ -73,7 +73,7 @@ pub(crate) fn enter(machine: &mut Machine, level: u8) -> Result<(), CannotRun> {
     if level != 0 {
         machine
             .invariants
-            .lower_level_enters(&machine.memory, level);
+            .lower_level_enters(&mut machine.memory, machine.running, level);
     }
     scenario::deeds_at(machine, Event::Enter { vmpl: level });
     Ok(())

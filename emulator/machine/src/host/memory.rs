@@ -18,6 +18,7 @@ use snp_model::fault::{AccessFault, NestedFault};
 use snp_model::host::{HostError, RmpUpdate, psmash, rmpupdate, unsmash};
 use snp_model::instruction::Translation;
 use snp_model::rmp::Rmp;
+use snp_model::stale::StaleTranslations;
 use snp_model::types::{Asid, Spa};
 
 use crate::mem::heap::Frames;
@@ -69,6 +70,8 @@ pub(crate) struct Memory {
     /// A shared page whose every access is to fault: it is mapped alone.
     watched: Option<u64>,
     rmp: Rmp,
+    /// What other processors' translations might still allow on silicon.
+    pub(crate) translations: StaleTranslations,
     npt: Npt,
     frames: Frames,
     asid: Asid,
@@ -86,6 +89,7 @@ impl Memory {
             small_pages: false,
             watched: None,
             rmp: Rmp::new(DIRECT_MAP_SIZE),
+            translations: StaleTranslations::default(),
             npt,
             frames,
             asid: Asid::new(GUEST)?,

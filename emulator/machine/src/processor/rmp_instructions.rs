@@ -17,6 +17,7 @@ use super::vmcb::save;
 use super::walk::{self, WalkFault};
 use super::{event, tlb_instructions};
 use crate::host::memory::Memory;
+use crate::processors;
 use crate::report::stats::Stats;
 
 /// Prefix and three opcode bytes.
@@ -61,7 +62,7 @@ pub(crate) fn execute(
             rmpadjust(vcpu, memory, stats, caller, length)
         }
         0xf3 if instruction.is(&[0x0f, 0x01, 0xfd]) => rmpquery(vcpu, memory, caller, length),
-        _ if tlb_instructions::execute(vcpu, &instruction) => Ok(()),
+        _ if tlb_instructions::execute(vcpu, memory, &instruction) => Ok(()),
         _ => {
             event::inject_ud(&mut vcpu.vmcb);
             Ok(())
@@ -206,6 +207,7 @@ fn execute_on_page<T, F: Fn(&mut Rmp, Translation) -> Outcome<T>>(
         let Some(at) = memory.translation(gpa) else {
             break;
         };
+        let before = memory.rmp_entry(at.spa.0);
         match execute(memory.rmp(), at) {
             Outcome::Nested(fault) if fault.contains(NestedFault::SIZE) => {
                 if memory.split(gpa).is_err() {
@@ -220,6 +222,10 @@ fn execute_on_page<T, F: Fn(&mut Rmp, Translation) -> Outcome<T>>(
             }
             outcome => {
                 let done = without_page(vcpu, outcome)?;
+                let after = memory.rmp_entry(at.spa.0);
+                memory
+                    .translations
+                    .changed(processors::holder(), &before, &after);
                 memory.rmp_changed(gpa, size);
                 return Ok(done);
             }

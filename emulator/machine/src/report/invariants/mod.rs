@@ -15,6 +15,7 @@ use core::mem::offset_of;
 use protocols::boot::layout::GUEST_SECRETS_PAGE;
 use protocols::snp::{Rights, SecretsPage, Vmpl};
 use snp_model::entry::RmpEntry;
+use snp_model::stale::Overlooked;
 use snp_model::types::Spa;
 
 use super::console::println;
@@ -57,7 +58,8 @@ impl Invariants {
     /// has what the firmware says of its range, which may be more than the image
     /// brings, while something else that the image brings may be the guest's.
     /// Later the page is the guest's to change.
-    pub(crate) fn lower_level_enters(&mut self, memory: &Memory, level: u8) {
+    pub(crate) fn lower_level_enters(&mut self, memory: &mut Memory, vcpu: usize, level: u8) {
+        self.check_translations(memory, vcpu);
         let first = self.lowest_level.is_none();
         self.lowest_level = self.lowest_level.max(Some(level));
         if !first {
@@ -76,6 +78,24 @@ impl Invariants {
                 *own = (own.0.min(start), own.1.max(end));
             }
         }
+    }
+
+    /// VMPL0 has done what it was asked for on this vCPU: no other one has a
+    /// translation left that allows what it has taken away.
+    fn check_translations(&mut self, memory: &mut Memory, vcpu: usize) {
+        match memory.translations.overlooked(vcpu) {
+            Some(Overlooked::Page(gpa)) => self.violated(format_args!(
+                "rights to the page at {:#x} were taken away, and other processors' \
+                 translations were not flushed",
+                gpa.get()
+            )),
+            Some(Overlooked::Vmsa(gpa)) => self.violated(format_args!(
+                "the page at {:#x} became a VMSA while other processors could write it",
+                gpa.get()
+            )),
+            None => {}
+        }
+        memory.translations.runs_lower_level(vcpu);
     }
 
     /// Notes a violation that was seen in the middle of a run.
