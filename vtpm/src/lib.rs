@@ -28,8 +28,10 @@ pub mod da;
 mod drtm;
 mod entity;
 mod job;
+
 pub mod limits;
 mod manufacture;
+pub mod nv;
 pub mod object;
 pub mod platform;
 pub mod rc;

@@ -11,6 +11,9 @@ pub mod ephemeral;
 pub mod object;
 pub mod pcr;
 pub mod pcr_config;
+pub mod policy;
+pub mod policy_auth;
+pub mod policy_nv;
 pub mod primary;
 pub mod random;
 pub mod sequences;
@@ -38,6 +41,9 @@ pub const ALL: &[&[CommandSpec]] = &[
     object::COMMANDS,
     pcr::COMMANDS,
     pcr_config::COMMANDS,
+    policy::COMMANDS,
+    policy_auth::COMMANDS,
+    policy_nv::COMMANDS,
     primary::COMMANDS,
     random::COMMANDS,
     sequences::COMMANDS,

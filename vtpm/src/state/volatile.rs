@@ -1,6 +1,6 @@
 //! State that no loss of power leaves.
 
-use crate::crypto::rng::Drbg;
+use crate::crypto::rng::{Drbg, Random};
 use crate::session::Session;
 use crate::state::object::Transient;
 use crate::wire::Handle;
@@ -48,7 +48,11 @@ pub struct Volatile {
 impl Volatile {
     /// What power-on starts with.
     #[must_use]
-    pub fn new(rng: Drbg, now: u64) -> Self {
+    pub fn new(mut rng: Drbg, now: u64) -> Self {
+        // Random, so that no session or ticket of an earlier power cycle meets its own epoch again.
+        let mut epoch = [0; 4];
+        rng.fill(&mut epoch);
+        let time_epoch = u32::from_be_bytes(epoch);
         Volatile {
             started: false,
             failure: false,
@@ -61,7 +65,7 @@ impl Volatile {
             exclusive_audit: None,
             time_base: now,
             clock_base: 0,
-            time_epoch: 0,
+            time_epoch,
             clock_safe: true,
             clock_rate: 0,
             da_timer: 0,

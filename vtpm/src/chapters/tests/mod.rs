@@ -4,6 +4,7 @@ mod asymmetric;
 mod basics;
 pub(crate) mod keys;
 mod object;
+mod policy;
 mod sequences;
 mod sessions;
 mod signing;
