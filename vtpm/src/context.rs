@@ -53,9 +53,7 @@ impl Context<'_> {
 
     /// Milliseconds since _TPM_Init.
     pub fn time(&mut self) -> u64 {
-        self.platform
-            .now_ms()
-            .saturating_sub(self.state.volatile.time_base)
+        self.state.volatile.time(self.platform.now_ms())
     }
 
     /// TPM_RC_NV_UNAVAILABLE when NV cannot be written now. Actions whose

@@ -2,6 +2,7 @@
 //! that test with this one.
 
 pub mod client;
+pub mod fuzz;
 
 use crate::limits::MAX_RESPONSE_SIZE;
 use crate::platform::{Change, Platform, PlatformError, Record};

@@ -6,12 +6,15 @@ use crate::crypto::rng::Drbg;
 use crate::drtm;
 use crate::limits::MAX_RESPONSE_SIZE;
 use crate::manufacture;
-use crate::platform::Platform;
+use crate::platform::{Change, Platform};
 use crate::rc::Rc;
-use crate::state::commit::load;
+use crate::state::commit::{load, manufactured};
+use crate::state::snapshot;
 use crate::state::{PcrBanks, State, StateClear, StateError, StateReset, Volatile};
 use crate::wire::Writer;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,58 @@ impl<P: Platform> Tpm<P> {
     /// Whether the TPM has power.
     pub fn is_on(&self) -> bool {
         self.state.is_some()
+    }
+
+    /// The whole state between two commands, sealed with a key if one is
+    /// given, and with a counter by which [`Tpm::restore`] knows older ones.
+    /// `None` without power, or while a long command is being worked on. The
+    /// value holds secrets.
+    pub fn snapshot(&mut self, key: Option<&[u8]>, counter: u64) -> Option<Zeroizing<Vec<u8>>> {
+        if self.pending.is_some() {
+            return None;
+        }
+        let now = self.platform.now_ms();
+        self.state
+            .as_deref()
+            .map(|state| snapshot::take(state, now, key, counter))
+    }
+
+    /// Takes up a snapshot whose counter is at least `least`: the TPM has power
+    /// and goes on where it was. What the platform stores becomes the
+    /// snapshot's. On an error everything stays as it was.
+    pub fn restore(
+        &mut self,
+        image: &[u8],
+        key: Option<&[u8]>,
+        least: u64,
+    ) -> Result<(), StateError> {
+        let now = self.platform.now_ms();
+        let mut state = snapshot::open(image, now, key, least)?;
+        let old = self.platform.nv_load().map_err(|_| StateError::Platform)?;
+        let made = state.changes();
+        let stale = old
+            .into_iter()
+            .map(|(id, _)| id)
+            .filter(|id| !made.iter().any(|m| m.id == *id));
+        let mut changes: Vec<Change> = stale.map(|id| Change { id, bytes: None }).collect();
+        changes.retain(|c| c.id != manufactured().id);
+        changes.extend(made);
+        changes.push(manufactured());
+        self.platform
+            .nv_commit(&changes)
+            .map_err(|_| StateError::Platform)?;
+        self.pending = None;
+        self.state = Some(Box::new(state));
+        Ok(())
+    }
+
+    /// The state without what a failed command may change (counted failures,
+    /// random numbers, the clock), for tests that compare.
+    #[cfg(any(test, feature = "sample"))]
+    pub fn fingerprint(&mut self) -> Vec<u8> {
+        self.state
+            .as_deref()
+            .map_or_else(Vec::new, State::fingerprint)
     }
 
     /// _TPM_Hash_Start.

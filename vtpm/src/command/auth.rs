@@ -129,7 +129,7 @@ fn failed(
     let Some(h) = counted else {
         return Rc::BAD_AUTH;
     };
-    let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+    let now = state.volatile.time(platform.now_ms());
     da::register_failure(state, h, now);
     Rc::AUTH_FAIL
 }
@@ -321,7 +321,7 @@ fn check_policy(
         return Err(Rc::POLICY_FAIL);
     }
     if p.timeout != 0 {
-        let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+        let now = state.volatile.time(platform.now_ms());
         if p.timeout < now || p.epoch != state.volatile.time_epoch {
             return Err(Rc::EXPIRED);
         }

@@ -68,7 +68,7 @@ pub(crate) fn begin(
     if !state.volatile.started && !spec.flags.before_startup {
         return Err(Rc::INITIALIZE);
     }
-    let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+    let now = state.volatile.time(platform.now_ms());
     if state.volatile.started {
         crate::da::self_heal(state, now);
         crate::clock::tick(state, now);
@@ -190,7 +190,7 @@ fn respond(
     pending: &Pending,
     output: &mut Output,
 ) -> Result<Writer> {
-    let now = platform.now_ms().saturating_sub(state.volatile.time_base);
+    let now = state.volatile.time(platform.now_ms());
     response::roll_nonces(state, &pending.sessions);
     response::encrypt(state, &pending.sessions, output)?;
     crate::audit::record(

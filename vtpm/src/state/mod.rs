@@ -13,6 +13,7 @@ pub mod volatile;
 #[macro_use]
 mod macros;
 pub(crate) mod commit;
+pub(crate) mod snapshot;
 
 pub use commit::StateError;
 pub use hierarchy::{Audit, Clock, Hierarchies, Lockout, OrderlyShutdown};

@@ -140,7 +140,7 @@ impl Marshal for Sequence {
                 2u8.marshal(out);
                 u8::try_from(all.len()).unwrap_or(0).marshal(out);
                 for h in all {
-                    put(h.alg(), &h.export(), out);
+                    put_hasher(h, out);
                 }
             }
         }
@@ -156,13 +156,19 @@ fn put(alg: HashAlg, state: &[u8], out: &mut Writer) {
     out.extend_from_slice(state);
 }
 
+/// Writes the running state of a hash.
+pub(crate) fn put_hasher(h: &Hasher, out: &mut Writer) {
+    put(h.alg(), &h.export(), out);
+}
+
 fn get<'a>(r: &mut Reader<'a>) -> Result<(HashAlg, &'a [u8])> {
     let alg = r.read()?;
     let len = usize::from(r.read::<u16>()?);
     Ok((alg, r.take(len)?))
 }
 
-fn hasher(r: &mut Reader<'_>) -> Result<Hasher> {
+/// Reads the running state of a hash.
+pub(crate) fn get_hasher(r: &mut Reader<'_>) -> Result<Hasher> {
     let (alg, state) = get(r)?;
     Hasher::import(alg, state).ok_or(Rc::SIZE)
 }
@@ -170,7 +176,7 @@ fn hasher(r: &mut Reader<'_>) -> Result<Hasher> {
 impl Unmarshal for Sequence {
     fn unmarshal(r: &mut Reader<'_>) -> Result<Self> {
         let kind = match r.read::<u8>()? {
-            0 => SequenceKind::Hash(hasher(r)?),
+            0 => SequenceKind::Hash(get_hasher(r)?),
             1 => {
                 let (alg, state) = get(r)?;
                 SequenceKind::Hmac(Hmac::import(alg, state).ok_or(Rc::SIZE)?)
@@ -179,7 +185,7 @@ impl Unmarshal for Sequence {
                 let count = r.read::<u8>()?;
                 let mut all = Vec::new();
                 for _ in 0..count {
-                    all.push(hasher(r)?);
+                    all.push(get_hasher(r)?);
                 }
                 SequenceKind::Event(all)
             }

@@ -27,8 +27,10 @@ pub struct Volatile {
     pub sessions: BTreeMap<u32, Session>,
     /// The exclusive audit session, if there is one.
     pub exclusive_audit: Option<Handle>,
-    /// Platform time at _TPM_Init, in milliseconds.
+    /// Platform time, in milliseconds, from which on time is counted here.
     pub time_base: u64,
+    /// Milliseconds since _TPM_Init at that time.
+    pub time_offset: u64,
     /// Milliseconds to add to the time since `time_base` to get the clock.
     pub clock_base: u64,
     /// Changes when time was interrupted; timed policies notice.
@@ -64,6 +66,7 @@ impl Volatile {
             sessions: BTreeMap::new(),
             exclusive_audit: None,
             time_base: now,
+            time_offset: 0,
             clock_base: 0,
             time_epoch,
             clock_safe: true,
@@ -72,5 +75,12 @@ impl Volatile {
             lockout_timer: 0,
             drtm: None,
         }
+    }
+
+    /// Milliseconds since _TPM_Init, at a time of the platform.
+    #[must_use]
+    pub fn time(&self, now: u64) -> u64 {
+        self.time_offset
+            .saturating_add(now.saturating_sub(self.time_base))
     }
 }

@@ -2,10 +2,12 @@
 
 mod asymmetric;
 mod basics;
+mod fuzz;
 pub(crate) mod keys;
 mod object;
 mod policy;
 mod sequences;
 mod sessions;
 mod signing;
+mod snapshot;
 mod table;
