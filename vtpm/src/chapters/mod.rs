@@ -6,6 +6,7 @@ pub mod audit;
 pub mod capability;
 pub mod context_management;
 pub mod credential;
+pub mod duplication;
 pub mod ecdh;
 pub mod ephemeral;
 pub mod object;
@@ -36,6 +37,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     capability::COMMANDS,
     context_management::COMMANDS,
     credential::COMMANDS,
+    duplication::COMMANDS,
     ecdh::COMMANDS,
     ephemeral::COMMANDS,
     object::COMMANDS,

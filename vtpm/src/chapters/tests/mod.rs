@@ -2,6 +2,7 @@
 
 mod asymmetric;
 mod basics;
+mod duplication;
 mod fuzz;
 pub(crate) mod keys;
 mod object;
