@@ -27,10 +27,10 @@ COLOURS = {"firmware": "#b5541c", "guest": "#2f6690"}
 REASONS = 6
 # Where the counters have numbers, or a name that says too little.
 WORDS = {
-    ("vmpl0", "0x46"): "PVALIDATE, RMPADJUST",
-    ("vmpl2", "0x46"): "invalid opcode",
-    ("vmpl0", "0x10"): "write of CR0",
-    ("vmpl2", "0x10"): "write of CR0",
+    ("vmpl0", "exception #UD"): "PVALIDATE, RMPADJUST",
+    ("vmpl2", "exception #UD"): "invalid opcode",
+    ("vmpl0", "CR0 write"): "write of CR0",
+    ("vmpl2", "CR0 write"): "write of CR0",
     ("vmpl0", "VMMCALL"): "VMGEXIT",
     ("vmpl2", "VMMCALL"): "VMGEXIT",
 }

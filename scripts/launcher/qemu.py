@@ -81,6 +81,8 @@ def check(options, host):
     for path in (options.stats, options.log):
         if path and not path.absolute().parent.is_dir():
             raise Missing(f"{path} cannot be written: its folder does not exist")
+        if path and path.is_dir():
+            raise Missing(f"{path} is a folder, and has to be a file that can be written")
     if host != "snp":
         return
     for device in ("/dev/sev", "/dev/kvm"):

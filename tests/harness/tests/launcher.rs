@@ -175,6 +175,11 @@ fn missing_files_are_named_with_what_makes_them() {
         Outcome::NotStarted,
         "/no/folder/log cannot be written",
     );
+    refused(
+        &["--host", "emulated", "--stats", "/"],
+        Outcome::NotStarted,
+        "/ is a folder, and has to be a file",
+    );
 }
 
 #[test]

@@ -209,14 +209,31 @@ impl Counters {
     }
 }
 
-/// An exit code in words where it has some.
+/// Exceptions by vector, as the manuals call them.
+const EXCEPTIONS: [&str; 32] = [
+    "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9", "#TS", "#NP", "#SS", "#GP",
+    "#PF", "15", "#MF", "#AC", "#MC", "#XF", "20", "#CP", "22", "23", "24", "25", "26", "27",
+    "#HV", "#VC", "#SX", "31",
+];
+
+/// An exit code in words where it has some: the GHCB's events, and what only this machine
+/// intercepts. The instructions of SNP that QEMU does not know are "exception #UD".
 pub(crate) struct Reason(pub(crate) u64);
 
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match ExitCode(self.0).name() {
-            Some(name) => formatter.write_str(name),
-            None => write!(formatter, "{:#x}", self.0),
+        let number = self.0 & 0xf;
+        match (ExitCode(self.0).name(), self.0) {
+            (Some(name), _) => formatter.write_str(name),
+            (None, 0x00..=0x0f) => write!(formatter, "CR{number} read"),
+            (None, 0x10..=0x1f) => write!(formatter, "CR{number} write"),
+            (None, 0x20..=0x2f) => write!(formatter, "DR{number} read"),
+            (None, 0x30..=0x3f) => write!(formatter, "DR{number} write"),
+            (None, 0x40..=0x5f) => {
+                let vector = (self.0 & 0x1f) as usize;
+                write!(formatter, "exception {}", EXCEPTIONS[vector])
+            }
+            (None, code) => write!(formatter, "{code:#x}"),
         }
     }
 }
