@@ -49,7 +49,7 @@ bench-baseline: build ## the figures as they are now: to docs/figures.json and t
 bench-picture: build ## docs/boot.svg: a boot by phase, with its exits by reason
 	@scripts/bench --picture $(ARGS)
 
-soak: build ## boot over and over until one fails
+soak: build ## what takes too long for every change: many boots, 64 vCPUs, long random runs
 	@scripts/soak $(ARGS)
 
 clean: ## remove what was built; the downloads in .cache stay

@@ -77,15 +77,15 @@ def times(rounds, vcpus, extra):
     yield None, found
 
 
-def ratios(found):
-    """The figures of the times with one vCPU."""
-    if 1 not in found:
-        return {}
-    base = found[1]["plain QEMU"][0]
-    return {
-        catalogue.RATIO.key: round(found[1]["Rampart"][0] / base, 2),
-        catalogue.SNP_RATIO.key: round(found[1]["plain SNP guest"][0] / base, 2),
-    }
+def of_times(found):
+    """The figures of the times to "ready"."""
+    out = {}
+    for vcpus, kinds in found.items():
+        base = kinds["plain QEMU"][0]
+        out[catalogue.time_key("plain_qemu", vcpus)] = round(base, 1)
+        out[catalogue.time_key("plain_snp", vcpus)] = round(kinds["plain SNP guest"][0] / base, 2)
+        out[catalogue.time_key("rampart", vcpus)] = round(kinds["Rampart"][0] / base, 2)
+    return out
 
 
 def memory_kib(console):

@@ -22,8 +22,13 @@ fn rights(entry: &RmpEntry) -> [Rights; 4] {
     Vmpl::ALL.map(|v| entry.rights(v))
 }
 
+/// A multiple of the usual number of cases, if the environment has one.
+fn factor() -> u32 {
+    std::env::var("RAMPART_CASES").map_or(1, |factor| factor.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(200 * factor()))]
 
     /// No guest move raises a right of a level above what the level that moves has
     /// itself, and no level changes its own rights or those of a more privileged one.

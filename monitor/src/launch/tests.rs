@@ -283,7 +283,7 @@ fn a_refused_ap_creation_has_its_reason() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::testing::cases(24))]
     #[test]
     fn any_section_leads_to_a_launch_or_a_reason_and_never_to_the_firmware(
         base in prop_oneof![0u32..0x5000, any::<u32>()],

@@ -420,7 +420,7 @@ fn world() -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(crate::testing::cases(192))]
 
     #[test]
     fn with_an_honest_host_the_map_is_the_truth(

@@ -8,6 +8,13 @@ mod machine;
 mod script;
 mod world;
 
+/// A property is tried with so many cases, or with a multiple that the environment has in
+/// `RAMPART_CASES`.
+pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
+    let factor = std::env::var("RAMPART_CASES").map_or(1, |factor| factor.parse().unwrap());
+    proptest::test_runner::Config::with_cases(usual * factor)
+}
+
 pub(crate) use cpuid::{cpuid_page, registers};
 pub(crate) use firmware::{Firmware, Sections};
 pub(crate) use frames::FrameStore;

@@ -129,7 +129,7 @@ fn one_by_one(world: &mut World, entries: &[PvalidateEntry]) -> Result<(ResultCo
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::testing::cases(96))]
     #[test]
     fn a_list_comes_to_the_same_as_its_entries(
         entries in any_entries(), split: [bool; 3],
