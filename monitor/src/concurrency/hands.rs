@@ -116,7 +116,11 @@ impl GuestMemory for Hands {
             self.step(|arena| {
                 let entry = arena.entry(gpa);
                 let nobody = LOWER.iter().all(|l| entry.rights(*l).is_empty());
-                assert!(nobody, "{gpa:#x} is zeroed, and not VMPL0's alone");
+                let flushed = !arena.cached.contains(&gpa);
+                assert!(
+                    nobody && flushed,
+                    "{gpa:#x} is zeroed, and not VMPL0's alone"
+                );
                 arena.machine.write(Gpa::new(gpa), &[0; 8])
             })?;
         }

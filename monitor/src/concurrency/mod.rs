@@ -21,7 +21,9 @@ use loom::thread::{self, JoinHandle};
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K};
 use protocols::ghcb::ExitCode;
 use protocols::snp::{Rights, Vmpl, Vmsa};
-use protocols::svsm::{CoreCall, PvalidateEntry, PvalidateHeader, Request, ResultCode};
+use protocols::svsm::{
+    CoreCall, DepositEntry, PvalidateEntry, PvalidateHeader, Request, ResultCode,
+};
 use snp_model::access::Encryption::Private;
 use snp_model::entry::RmpEntry;
 use zerocopy::IntoBytes;
@@ -89,10 +91,8 @@ struct Several {
 #[derive(Clone, Copy)]
 enum Call {
     Core(CoreCall, [u64; 3]),
-    /// A PVALIDATE list of one page in the calling area's buffer.
-    Pvalidate(PvalidateEntry),
-    /// A PVALIDATE list of one page somewhere else.
-    PvalidateAt(u64, PvalidateEntry),
+    /// A call with a list of one page, at that address or in the calling area's buffer.
+    List(CoreCall, Option<u64>, u64),
     /// The guest writes, and the host enters VMPL0 without having been asked to.
     Write(u64),
 }
@@ -114,11 +114,23 @@ fn remap(area: u64) -> Call {
 }
 
 fn validate(page: GpaPage) -> Call {
-    Call::Pvalidate(PvalidateEntry::new(page, true))
+    pvalidate(None, PvalidateEntry::new(page, true))
 }
 
 fn rescind(page: GpaPage) -> Call {
-    Call::Pvalidate(PvalidateEntry::new(page, false))
+    pvalidate(None, PvalidateEntry::new(page, false))
+}
+
+fn pvalidate(list: Option<u64>, entry: PvalidateEntry) -> Call {
+    Call::List(CoreCall::PVALIDATE, list, entry.0)
+}
+
+fn deposit(page: GpaPage) -> Call {
+    Call::List(CoreCall::DEPOSIT_MEM, None, DepositEntry::new(page).0)
+}
+
+fn withdraw(list: u64) -> Call {
+    Call::Core(CoreCall::WITHDRAW_MEM, [list, 0, 0])
 }
 
 /// How a call ended for the guest: `None` when it never got an answer.
@@ -214,9 +226,15 @@ impl Several {
         for gpa in Arena::pages() {
             let (entry, page) = (arena.entry(gpa), page(gpa));
             let known = guest.pages.is_valid(page.range());
-            assert_eq!(known, entry.is_validated(), "{gpa:#x}");
+            let deposited = guest.pages.covers_deposit(page.range());
+            assert_eq!(known || deposited, entry.is_validated(), "{gpa:#x}");
             let live = guest.vcpus.find(page.gpa()).is_some();
             assert_eq!(live, entry.is_vmsa(), "{gpa:#x}");
+            if deposited {
+                for level in LOWER {
+                    assert!(entry.rights(level).is_empty(), "{gpa:#x}");
+                }
+            }
             if known && !live {
                 for level in [Vmpl::VMPL1, Vmpl::VMPL2] {
                     assert_eq!(entry.rights(level), Rights::all(), "{gpa:#x}");
@@ -288,22 +306,18 @@ impl Arena {
 
     /// The guest makes the call: the processor stores the registers. Whether there was one.
     fn exit(&mut self, vmsa: u64, area: u64, call: &Call) -> bool {
-        let mut call = *call;
-        if let Call::Pvalidate(entry) = call {
-            call = Call::PvalidateAt(area + 8, entry);
-        }
-        let (call, arguments) = match call {
+        let (call, arguments) = match *call {
             Call::Core(call, arguments) => (Some(call), arguments),
-            Call::PvalidateAt(list, entry) => {
+            Call::List(call, list, entry) => {
+                let list = list.unwrap_or(area + 8);
                 self.guest_writes(list, PvalidateHeader::new(1).as_bytes());
                 self.guest_writes(list + 8, entry.as_bytes());
-                (Some(CoreCall::PVALIDATE), [list, 0, 0])
+                (Some(call), [list, 0, 0])
             }
             Call::Write(gpa) => {
                 self.guest_writes(gpa, &[0; 8]);
                 (None, [0; 3])
             }
-            Call::Pvalidate(_) => unreachable!("it has become a list"),
         };
         if call.is_some() {
             self.guest_writes(area, &[1]);

@@ -3,6 +3,7 @@
 use protocols::svsm::ResultCode;
 
 use super::*;
+use crate::platform::GuestMemory;
 use crate::testing::page_2m;
 
 const BSP: u32 = World::BSP;
@@ -91,7 +92,7 @@ fn threat_43_a_list_lies_in_a_page_that_becomes_a_vmsa() {
         let entry = PvalidateEntry::new(page(p(7)), false);
         let list = FREE + offset_of!(Vmsa, vmpl) as u64 - 2;
         let first = create(FREE, p(6), THIRD);
-        let [created, rescinded] = two(&several, first, Call::PvalidateAt(list, entry));
+        let [created, rescinded] = two(&several, first, pvalidate(Some(list), entry));
         assert!([DONE, BAD_PARAMETER].contains(&created), "{created:?}");
         let expected = [DONE, BAD_ADDRESS, BAD_PARAMETER].contains(&rescinded);
         assert!(expected, "{rescinded:?}");
@@ -103,7 +104,7 @@ fn a_list_lies_in_a_page_that_is_rescinded() {
     explore(|| {
         let several = Several::new(&[AP_IS]);
         let entry = PvalidateEntry::new(page(p(7)), false);
-        let second = Call::PvalidateAt(FREE, entry);
+        let second = pvalidate(Some(FREE), entry);
         let [first, second] = two(&several, rescind(page(FREE)), second);
         assert_eq!(first, DONE);
         assert!([DONE, BAD_ADDRESS].contains(&second), "{second:?}");
@@ -171,7 +172,7 @@ fn threat_43_the_page_of_a_list_goes_while_the_list_is_served() {
             // `next` of the list would be the VMPL of the VMSA.
             let entry = PvalidateEntry::new(page_2m(World::PENDING), true);
             let list = FREE + offset_of!(Vmsa, vmpl) as u64 - 2;
-            let answers = two(&several, Call::PvalidateAt(list, entry), call);
+            let answers = two(&several, pvalidate(Some(list), entry), call);
             let expected = [DONE, BAD_ADDRESS, BAD_PARAMETER].contains(&answers[0]);
             assert!(expected, "{answers:?}");
             // The list may have been written over what would have been the VMSA.
@@ -201,7 +202,12 @@ fn two_small_pages_of_one_region_change_at_once() {
 
 #[test]
 fn threat_09_the_guest_writes_by_a_right_that_it_has_cached() {
-    for call in [create(FREE, p(6), THIRD), rescind(page(FREE))] {
+    let calls = [
+        create(FREE, p(6), THIRD),
+        rescind(page(FREE)),
+        deposit(page(FREE)),
+    ];
+    for call in calls {
         explore(move || {
             let several = Several::new(&[AP_IS]);
             several.prepare_vmsa(FREE);
@@ -219,6 +225,33 @@ fn one_vcpu_validates_what_another_rescinds() {
         let answers = two(&several, validate(page(FREE)), rescind(page(FREE)));
         let expected = [[DONE, DONE], [NO_CHANGE, DONE]];
         assert!(expected.contains(&answers), "{answers:?}");
+    });
+}
+
+#[test]
+fn a_page_is_deposited_while_another_vcpu_wants_it() {
+    for call in [create(FREE, p(6), THIRD), rescind(page(FREE)), remap(FREE)] {
+        explore(move || {
+            let several = Several::new(&[AP_IS]);
+            several.prepare_vmsa(FREE);
+            let answers = two(&several, call, deposit(page(FREE)));
+            assert!(one_done(answers, BAD_ADDRESS), "{answers:?}");
+        });
+    }
+}
+
+#[test]
+fn a_page_is_deposited_while_another_vcpu_withdraws() {
+    explore(|| {
+        let several = Several::new(&[AP_IS]);
+        several.prepare_vmsa(FREE);
+        let answers = two(&several, deposit(page(FREE)), withdraw(p(2) + 8));
+        assert_eq!(answers, [DONE, DONE]);
+        let mut count = [0; 2];
+        let arena = &mut *several.arena.lock().unwrap();
+        arena.machine.read(Gpa::new(p(2) + 8), &mut count).unwrap();
+        let kept = several.shared.lock().pages.deposited();
+        assert_eq!(u64::from(count[0]) + kept, 1);
     });
 }
 
