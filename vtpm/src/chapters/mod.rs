@@ -7,6 +7,7 @@ pub mod capability;
 pub mod context_management;
 pub mod credential;
 pub mod duplication;
+pub mod ecc_encryption;
 pub mod ecdh;
 pub mod ephemeral;
 pub mod object;
@@ -38,6 +39,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     context_management::COMMANDS,
     credential::COMMANDS,
     duplication::COMMANDS,
+    ecc_encryption::COMMANDS,
     ecdh::COMMANDS,
     ephemeral::COMMANDS,
     object::COMMANDS,

@@ -1,7 +1,7 @@
 //! The key derivation functions of TPM 2.0 Part 1, 8.4.10, XOR obfuscation
 //! (8.4.7.3), and MGF1 (RFC 8017, B.2.1).
 
-use super::hash::{Digest, HashAlg};
+use super::hash::{Digest, HashAlg, Hasher};
 use super::hmac::Hmac;
 use alloc::vec::Vec;
 use zeroize::{Zeroize, Zeroizing};
@@ -98,6 +98,22 @@ pub fn xor_obfuscate(
         .unwrap_or(u32::MAX)
         .saturating_mul(8);
     xor(data, &kdfa(alg, key, b"XOR", context_u, context_v, bits));
+}
+
+/// XORs the mask that KDF2 (ISO/IEC 18033-2, without other info) makes of a
+/// shared secret into `data`: MGF1 with a counter that begins at 1.
+pub fn kdf2_xor(alg: HashAlg, secret: &[&[u8]], data: &mut [u8]) {
+    let mut seeded = Hasher::new(alg);
+    for part in secret {
+        seeded.update(part);
+    }
+    for (counter, chunk) in (1..=u32::MAX).zip(data.chunks_mut(alg.digest_size())) {
+        let mut block = seeded.clone();
+        block.update(&counter.to_be_bytes());
+        let mut mask = block.finalize();
+        xor(chunk, &mask);
+        mask.zeroize();
+    }
 }
 
 /// XORs the mask that MGF1 makes of `seed` into `data`.
@@ -227,6 +243,18 @@ mod tests {
                  5f9f6069f289d61daca0cb814502ef04eae1"
             )
         );
+    }
+
+    /// KDF2 is MGF1 without its first block.
+    #[test]
+    fn kdf2() {
+        for alg in HashAlg::ALL {
+            let mut mgf1 = [0; 200];
+            mgf1_xor(alg, b"secret", &mut mgf1);
+            let mut kdf2 = [0; 100];
+            kdf2_xor(alg, &[b"sec", b"ret"], &mut kdf2);
+            assert_eq!(kdf2, mgf1[alg.digest_size()..][..100]);
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use crate::crypto::hash::HashAlg;
 use crate::crypto::rng::Drbg;
 use crate::object::commit;
 use crate::rc::Rc;
+use crate::state::Transient;
 use crate::testing::{Command, Response, reset, run, started};
 use crate::wire::*;
 use std::vec::Vec;
@@ -406,6 +407,82 @@ fn sign(tpm: &mut TestTpm, key: Handle, digest: &[u8], scheme: Scheme) -> Respon
         .with(&SigScheme(scheme))
         .with(&crate::ticket::null(st::HASHCHECK));
     run(tpm, &command)
+}
+
+/// What is encrypted to a key comes out again, and nothing that was changed.
+#[test]
+fn ecc_encryption() {
+    let mut tpm = started(9);
+    let kdf2 = |hash| KdfScheme(Some((Kdf::Kdf2, hash)));
+    let own = kdf2(HashAlg::Sha256);
+    let public = exchange_key(Scheme::Null);
+    let open = primary(&mut tpm, Handle::OWNER, &public);
+    // No template may have a KDF yet, so it comes into the key by hand.
+    let fixed = primary(&mut tpm, Handle::OWNER, &public);
+    let Some(Transient::Object(object)) = tpm.state().volatile.transient.get_mut(&fixed.0) else {
+        panic!("a loaded key")
+    };
+    if let PublicParams::Ecc { kdf, .. } = &mut object.public.params {
+        *kdf = own;
+    }
+    let message = [0x5a; 100];
+    let encrypt = |tpm: &mut TestTpm, key, scheme: KdfScheme| {
+        let command = Command::new(0x199)
+            .handle(key)
+            .with(&Tpm2bMaxBuffer::new(&message).unwrap())
+            .with(&scheme);
+        run(tpm, &command)
+    };
+    type Sent = (Tpm2bEccPoint, Tpm2bMaxBuffer, Tpm2bDigest);
+    let decrypt = |tpm: &mut TestTpm, key, sent: &Sent, scheme: KdfScheme| {
+        let command = Command::new(0x19A)
+            .auth(key, b"")
+            .with(&sent.0)
+            .with(&sent.1)
+            .with(&sent.2)
+            .with(&scheme);
+        run(tpm, &command)
+    };
+    for (key, scheme) in [(open, own), (fixed, own), (fixed, KdfScheme(None))] {
+        let answer = encrypt(&mut tpm, key, scheme);
+        assert_eq!(answer.rc, Rc::SUCCESS);
+        let mut r = Reader::new(&answer.parameters);
+        let sent: Sent = (r.read().unwrap(), r.read().unwrap(), r.read().unwrap());
+        assert_ne!(sent.1[..], message);
+        let answer = decrypt(&mut tpm, key, &sent, scheme);
+        assert_eq!(out(&answer), message);
+        for changed in 0..3 {
+            let mut bad = sent.clone();
+            let rc = match changed {
+                0 => {
+                    bad.0.0.x = bad.0.0.y.clone();
+                    Rc::ECC_POINT.parameter(1)
+                }
+                1 => {
+                    bad.1.as_mut_slice()[99] ^= 1;
+                    Rc::VALUE.parameter(3)
+                }
+                _ => {
+                    bad.2 = Bytes::empty();
+                    Rc::VALUE.parameter(3)
+                }
+            };
+            assert_eq!(decrypt(&mut tpm, key, &bad, scheme).rc, rc);
+        }
+    }
+    let fit = Rc::SCHEME.parameter(2);
+    assert_eq!(encrypt(&mut tpm, open, KdfScheme(None)).rc, fit);
+    assert_eq!(encrypt(&mut tpm, fixed, kdf2(HashAlg::Sha1)).rc, fit);
+    let mgf1 = KdfScheme(Some((Kdf::Mgf1, HashAlg::Sha256)));
+    assert_eq!(encrypt(&mut tpm, open, mgf1).rc, fit);
+    let storage = primary(&mut tpm, Handle::OWNER, &storage_key());
+    let answer = encrypt(&mut tpm, storage, own);
+    let mut r = Reader::new(&answer.parameters);
+    let sent: Sent = (r.read().unwrap(), r.read().unwrap(), r.read().unwrap());
+    assert_eq!(
+        decrypt(&mut tpm, storage, &sent, own).rc,
+        Rc::ATTRIBUTES.handle(1)
+    );
 }
 
 /// Commit, then Sign with its counter: s G = E + T Q holds, and a counter serves
