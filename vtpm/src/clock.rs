@@ -10,7 +10,15 @@ pub const UPDATE_INTERVAL: u64 = 1 << 22;
 /// The clock at a time since _TPM_Init, both in milliseconds.
 #[must_use]
 pub fn clock(state: &State, time: u64) -> u64 {
-    state.volatile.clock_base.saturating_add(time)
+    // Clear sets the clock back below the time since _TPM_Init.
+    state.volatile.clock_base.wrapping_add(time)
+}
+
+/// Sets the clock to `value`, at a time since _TPM_Init, in milliseconds.
+pub(crate) fn set(state: &mut State, time: u64, value: u64) {
+    state.volatile.clock_base = value.wrapping_sub(time);
+    state.volatile.clock_safe = true;
+    state.clock.clock = value;
 }
 
 /// TPMS_TIME_INFO now.

@@ -103,6 +103,11 @@ impl Signer {
         Ok(Signer { handle, scheme })
     }
 
+    /// The scheme it signs with.
+    pub(crate) fn scheme(self) -> Scheme {
+        self.scheme
+    }
+
     fn anonymous(self) -> bool {
         matches!(self.scheme, Scheme::EcDaa { .. })
     }

@@ -10,6 +10,10 @@ pub mod duplication;
 pub mod ecc_encryption;
 pub mod ecdh;
 pub mod ephemeral;
+pub mod hierarchy;
+pub mod lockout_and_clock;
+pub mod nv;
+pub mod nv_locks;
 pub mod object;
 pub mod pcr;
 pub mod pcr_config;
@@ -42,6 +46,10 @@ pub const ALL: &[&[CommandSpec]] = &[
     ecc_encryption::COMMANDS,
     ecdh::COMMANDS,
     ephemeral::COMMANDS,
+    hierarchy::COMMANDS,
+    lockout_and_clock::COMMANDS,
+    nv::COMMANDS,
+    nv_locks::COMMANDS,
     object::COMMANDS,
     pcr::COMMANDS,
     pcr_config::COMMANDS,

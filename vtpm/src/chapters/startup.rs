@@ -155,6 +155,7 @@ fn begin(state: &mut State, start: Start, saved: Option<Saved>, orderly: bool, l
     super::sessions::on_startup(state);
     crate::clock::on_startup(state, orderly);
     crate::da::on_startup(state);
+    crate::nv::on_startup(state, start, orderly);
     // From here on the saved state is stale.
     *state.shutdown = OrderlyShutdown {
         kind: shutdown_kind::NONE,
@@ -181,6 +182,7 @@ impl Action for Shutdown {
             return Err(Rc::TYPE.parameter(1));
         }
         crate::clock::on_shutdown(state, time);
+        crate::nv::on_shutdown(state);
         *state.shutdown = match self.shutdown_type {
             StartupType::Clear => OrderlyShutdown {
                 kind: shutdown_kind::CLEAR,

@@ -102,6 +102,12 @@ fn check_one(
         }
         Some(s) => hmac_matches(state, request, index, s),
     };
+    if let Some(h) = used.associated
+        && role == Some(Role::User)
+        && policy.is_none_or(|p| p.policy.password_needed || p.policy.auth_value_needed)
+    {
+        crate::nv::count_pin(state, h, good);
+    }
     if good {
         Ok(())
     } else {
@@ -270,7 +276,10 @@ fn auth_available(state: &State, h: Handle, spec: &CommandSpec, role: Option<Rol
             } else {
                 NvAttributes::AUTH_READ
             };
-            state.nv.get(h).is_some_and(|nv| nv.has(wanted))
+            state
+                .nv
+                .get(h)
+                .is_some_and(|nv| nv.has(wanted) && crate::nv::pin_usable(nv))
         }
         _ => true,
     }

@@ -5,6 +5,7 @@ mod basics;
 mod duplication;
 mod fuzz;
 pub(crate) mod keys;
+mod nv;
 mod object;
 mod policy;
 mod sequences;
