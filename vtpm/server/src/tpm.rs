@@ -77,13 +77,17 @@ impl Engine for HostTpm {
         self.tpm.platform().set_nv_available(available);
     }
 
-    fn hash_start(&mut self) {}
-
-    fn hash_data(&mut self, data: &[u8]) {
-        let _ = data;
+    fn hash_start(&mut self) {
+        self.tpm.hash_start();
     }
 
-    fn hash_end(&mut self) {}
+    fn hash_data(&mut self, data: &[u8]) {
+        self.tpm.hash_data(data);
+    }
+
+    fn hash_end(&mut self) {
+        self.tpm.hash_end();
+    }
 
     fn execute(&mut self, locality: u8, command: &[u8], cancelled: &dyn Fn() -> bool) -> Vec<u8> {
         let mut response = [0; MAX_RESPONSE_SIZE];
