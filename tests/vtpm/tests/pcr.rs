@@ -269,7 +269,8 @@ fn allocation() {
         "extend of a bank that is not there",
         &extend(3, alg::SHA1, &[1; 20]),
     );
-    pair.same("event", &event(3, b"abc"));
+    // swtpm tells the digests of the banks that are off, too.
+    pair.code("event", &event(3, b"abc"));
     pair.code("no bank", &allocate(one(0x77, [0, 0, 0])));
     pair.finish();
 }

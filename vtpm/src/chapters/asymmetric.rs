@@ -92,7 +92,7 @@ impl Action for RsaDecrypt {
         check_label(&self.label)?;
         let scheme = select_scheme(object, self.in_scheme.0)?;
         if self.cipher_text.len() != usize::from(key_bits) / 8 {
-            return Err(Rc::SIZE.parameter(1));
+            return Err(Rc::SIZE);
         }
         ctx.state.prepare_rsa(self.key_handle)?;
         let mut rng = ctx.fork_rng();

@@ -276,7 +276,8 @@ impl Action for PcrReset {
             .pcr()
             .filter(|&n| n < IMPLEMENTATION_PCR)
             .ok_or(Rc::VALUE.handle(1))?;
-        if ctx.locality > 4 || attributes(pcr).reset & (1 << ctx.locality) == 0 {
+        // Locality 4 resets by _TPM_Hash_Start alone.
+        if ctx.locality > 3 || attributes(pcr).reset & (1 << ctx.locality) == 0 {
             return Err(Rc::LOCALITY);
         }
         let banks: Vec<BankSelection> = ctx.state.clear.pcrs.selections().collect();

@@ -54,6 +54,9 @@ pub enum Start {
     Resume,
 }
 
+/// TPM_CC_Shutdown.
+pub(crate) const SHUTDOWN: u32 = 0x145;
+
 /// Values of [`OrderlyShutdown::kind`].
 pub mod shutdown_kind {
     /// Power was lost without a Shutdown.
@@ -157,11 +160,18 @@ fn begin(state: &mut State, start: Start, saved: Option<Saved>, orderly: bool, l
     crate::da::on_startup(state);
     crate::nv::on_startup(state, start, orderly);
     // From here on the saved state is stale.
-    *state.shutdown = OrderlyShutdown {
-        kind: shutdown_kind::NONE,
-        saved: Vec::new(),
-    };
+    forget_shutdown(state);
     state.volatile.started = true;
+}
+
+/// As if there had been no Shutdown.
+pub(crate) fn forget_shutdown(state: &mut State) {
+    if state.shutdown.kind != shutdown_kind::NONE {
+        *state.shutdown = OrderlyShutdown {
+            kind: shutdown_kind::NONE,
+            saved: Vec::new(),
+        };
+    }
 }
 
 impl Action for Shutdown {

@@ -2,6 +2,7 @@
 //! header, code, mode, handles, sessions, authorization, decryption,
 //! parameters, action, response.
 
+use crate::chapters::startup;
 use crate::command::auth::{self, Request};
 use crate::command::sessions::{self, UsedSession};
 use crate::command::{CommandSpec, Output, find, response};
@@ -180,6 +181,11 @@ pub(crate) fn run(
         Err(Rc::MORE_WORK) => return Ok(None),
         Err(rc) => return Err(rc),
         Ok(()) => {}
+    }
+    // What Shutdown saved is stale once something else may have changed
+    // (Part 3, 9.4).
+    if pending.spec.flags.nv && pending.spec.code != startup::SHUTDOWN {
+        startup::forget_shutdown(state);
     }
     Ok(Some(respond(state, platform, pending, &mut output)?))
 }

@@ -98,9 +98,8 @@ fn rsa(public: &Public, sensitive: Option<&Sensitive>, blame: Blame) -> Result<(
     if s.data.len() * 2 != size || s.data.first().is_none_or(|b| *b < 0x80) {
         return Err(Rc::KEY_SIZE.parameter(blame.sensitive));
     }
-    load::rsa_private(public, s)
-        .map(|_| ())
-        .map_err(|rc| rc.parameter(blame.sensitive))
+    // The reference blames neither area for a key that does not fit.
+    load::rsa_private(public, s).map(|_| ())
 }
 
 fn ecc_key(public: &Public, sensitive: Option<&Sensitive>, blame: Blame) -> Result<()> {
@@ -116,13 +115,12 @@ fn ecc_key(public: &Public, sensitive: Option<&Sensitive>, blame: Blame) -> Resu
             .map(|_| ())
             .map_err(|_| Rc::ECC_POINT.parameter(blame.public));
     };
-    let own =
-        ecc::public_key(*curve, &s.data).map_err(|_| Rc::KEY_SIZE.parameter(blame.sensitive))?;
+    let own = ecc::public_key(*curve, &s.data).map_err(|_| Rc::KEY_SIZE)?;
     if public.name_alg.is_some() {
         let same =
             ecc::check(*curve, &point.x, &point.y).is_ok_and(|p| p.x == own.x && p.y == own.y);
         if !same {
-            return Err(Rc::BINDING.parameter(blame.public));
+            return Err(Rc::BINDING);
         }
     }
     Ok(())

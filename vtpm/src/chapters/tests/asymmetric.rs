@@ -93,7 +93,7 @@ fn rsa_refuses_what_does_not_fit() {
     // 256 - 2 * 32 - 2 bytes are the most.
     assert_eq!(encrypt(&mut tpm, key, &[7; 190], oaep, b"").rc, Rc::SUCCESS);
     assert_eq!(encrypt(&mut tpm, key, &[7; 191], oaep, b"").rc, Rc::VALUE);
-    let size = Rc::SIZE.parameter(1);
+    let size = Rc::SIZE;
     assert_eq!(decrypt(&mut tpm, key, &own[1..], oaep, b"").rc, size);
     assert_eq!(decrypt(&mut tpm, key, &[], oaep, b"").rc, size);
     // Larger than any modulus.

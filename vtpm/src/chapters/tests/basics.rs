@@ -157,8 +157,21 @@ fn localities_bound_who_extends_and_resets() {
     assert_eq!(run(&mut tpm, &reset(17)).rc, Rc::LOCALITY);
     assert_eq!(run(&mut tpm, &reset(0)).rc, Rc::LOCALITY);
     assert_eq!(run(&mut tpm, &reset(16)).rc, Rc::SUCCESS);
-    assert_eq!(run_from(&mut tpm, 4, &reset(17)).rc, Rc::SUCCESS);
-    assert_eq!(read(&mut tpm, 17).1, [0; 32]);
+    // Only _TPM_Hash_Start resets those of the dynamic launch.
+    assert_eq!(run_from(&mut tpm, 4, &reset(17)).rc, Rc::LOCALITY);
+    assert_eq!(run_from(&mut tpm, 2, &reset(20)).rc, Rc::SUCCESS);
+    assert_eq!(read(&mut tpm, 20).1, [0; 32]);
+}
+
+#[test]
+fn a_change_after_shutdown_makes_it_void() {
+    let mut tpm = started(1);
+    let shutdown = Command::new(SHUTDOWN).with(&1u16);
+    assert_eq!(run(&mut tpm, &shutdown).rc, Rc::SUCCESS);
+    assert_eq!(run(&mut tpm, &extend(7, b"x")).rc, Rc::SUCCESS);
+    assert_eq!(tpm.power_on(), Ok(()));
+    assert_eq!(startup(&mut tpm, 1), Rc::VALUE.parameter(1));
+    assert_eq!(startup(&mut tpm, 0), Rc::SUCCESS);
 }
 
 #[test]

@@ -322,7 +322,7 @@ fn external_keys_are_checked() {
     other.data.as_mut_slice()[31] ^= 1;
     assert_eq!(
         load_external(&mut tpm, Some(other), &public, Handle::NULL).rc,
-        Rc::BINDING.parameter(2)
+        Rc::BINDING
     );
     let mut restricted = public.clone();
     restricted.attributes = attributes.with(ObjectAttributes::RESTRICTED);
