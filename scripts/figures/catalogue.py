@@ -52,7 +52,10 @@ GENERAL = (
     Figure("instructions.pvalidate_512_4k",
            "instructions at VMPL0 for PVALIDATE of 512 pages of 4 KiB (two lists: 510 and 2)"),
     Figure("instructions.create_vcpu", "instructions at VMPL0 for CREATE_VCPU"),
-    Figure("memory_kib", "memory kept by the firmware, in KiB (1 vCPU, 2 GiB)", "8 MiB and the page map (10,240)", 10240),
+    Figure("memory_kib.1", "memory kept by the firmware without the page map, in KiB: 1 vCPU", "4,096", 4096),
+    Figure("memory_kib.8", "the same with 8 vCPUs"),
+    Figure("memory_kib.64", "the same with 64 vCPUs", "8,192", 8192),
+    Figure("memory_kib.page_map", "memory of the page map for 2 GiB, in KiB"),
     Figure("lines", "trusted lines of code", "9,760: a fifth of the leading SVSM's", 9760),
     *(Figure(f"lines.{part}", f"of these in {part}") for part in PARTS),
 )

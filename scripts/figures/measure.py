@@ -89,11 +89,19 @@ def of_times(found):
 
 
 def memory_kib(console):
-    """What the kernel says that it keeps."""
+    """What the kernel says that it keeps, and what its page map takes."""
     for line in console:
-        if match := re.search(r"firmware range \[0x([0-9a-f]+), 0x([0-9a-f]+)\)", line):
-            return (int(match[2], 16) - int(match[1], 16)) // 1024
-    raise Failed("the kernel's line with the firmware range is not in the console")
+        if match := re.search(r"(\d+) KiB kept, and (\d+) KiB for the page map", line):
+            return int(match[1]), int(match[2])
+    raise Failed("the kernel's line with the memory that it keeps is not in the console")
+
+
+def memory_for(vcpus, folder):
+    """What the kernel keeps when the host says that there are so many vCPUs."""
+    scenario = folder / f"vcpus-{vcpus}.scn"
+    scenario.write_text(f"vp-count {vcpus}\n")
+    boot = Boot(["--host", "emulated", "--image", TEST_GUEST, "--kernel", "none", "--scenario", scenario])
+    return memory_kib(boot.console)[0]
 
 
 def of_boot(stats):
@@ -157,4 +165,8 @@ def counts(folder):
     steps = Boot(["--host", "emulated", "--image", TEST_GUEST, "--kernel", "none",
                   "--machine-option", f"count_instructions={COUNTED}"], folder / "calls.json")
     figures = of_boot(boot.stats) | of_calls(steps.stats["svsm_calls"]) | of_source()
-    return figures | {"memory_kib": memory_kib(boot.console)}, boot.stats
+    kept, page_map = memory_kib(boot.console)
+    memory = {"memory_kib.1": kept, "memory_kib.page_map": page_map}
+    for vcpus in (8, 64):
+        memory[f"memory_kib.{vcpus}"] = memory_for(vcpus, folder)
+    return figures | memory, boot.stats

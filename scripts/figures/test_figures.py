@@ -73,7 +73,7 @@ class Measure(unittest.TestCase):
     """What is read from the machine's counters."""
 
     def test_the_memory_is_what_the_kernel_says(self):
-        self.assertEqual(measure.memory_kib(["x", "rampart: firmware range [0x18000000, 0x18a00000)"]), 10240)
+        self.assertEqual(measure.memory_kib(["x", "rampart: 4096 KiB kept, and 2048 KiB for the page map"]), (4096, 2048))
         with self.assertRaises(measure.Failed):
             measure.memory_kib(["x"])
 
