@@ -126,14 +126,11 @@ fn read_memory(hand_off: &HandOff, cpuid: &CpuidTable) -> Result<Memory, Fatal> 
     let layout = Layout::new(&ram, rom);
     let firmware = FirmwareMemory::new(layout.frames(), vp_count.get()).ok_or(malformed)?;
     log!(
-        "{} MiB of RAM in {} ranges, {} vCPUs by the host's word, firmware range {}",
+        "{} MiB of RAM in {} ranges, {} vCPUs, firmware range {}: {} KiB kept, and {} KiB for the page map",
         ram.total() >> 20,
         ram.as_slice().len(),
         vp_count.get(),
-        firmware.whole
-    );
-    log!(
-        "{} KiB kept, and {} KiB for the page map",
+        firmware.whole,
         (firmware.whole.len() - firmware.page_map.len()) >> 10,
         firmware.page_map.len() >> 10
     );

@@ -18,9 +18,29 @@ pub(crate) struct GuestWindow {
     /// One above the highest address that is mapped.
     top: u64,
     /// Left out of the window: the firmware's range.
-    hole: GpaRange,
+    hole: Bounds,
     /// The one page in the hole that is shown: the VMSA that VMPL0 makes for the guest's start.
-    frame: GpaRange,
+    frame: Bounds,
+}
+
+/// First address, and the one behind the last: what every access is compared with.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    start: u64,
+    end: u64,
+}
+
+impl Bounds {
+    fn of(range: GpaRange) -> Self {
+        Self {
+            start: range.start().get(),
+            end: range.end().get(),
+        }
+    }
+
+    const fn contain(self, start: u64, end: u64) -> bool {
+        self.start <= start && end <= self.end
+    }
 }
 
 impl GuestWindow {
@@ -54,21 +74,23 @@ impl GuestWindow {
         }
         Ok(Self {
             top,
-            hole,
-            frame: GpaRange::default(),
+            hole: Bounds::of(hole),
+            frame: Bounds::of(GpaRange::default()),
         })
     }
 
     /// The window's address of `[gpa, gpa + len)`, `None` when any of it is not mapped.
+    #[inline(always)]
     fn pointer(&self, gpa: Gpa, len: usize) -> Option<*mut u8> {
-        let range = GpaRange::new(gpa, len as u64)?;
-        let (start, end) = (range.start(), range.end());
-        let beside = end <= self.hole.start() || start >= self.hole.end();
-        if end.get() > self.top || !(beside || self.frame.contains_range(range)) {
+        let start = gpa.get();
+        let end = start.checked_add(len as u64)?;
+        let beside = end <= self.hole.start || start >= self.hole.end;
+        if end > self.top || !(beside || self.frame.contain(start, end)) {
             return None;
         }
+        // Below `top`, so the sum stays in the window.
         Some(core::ptr::with_exposed_provenance_mut(
-            (WINDOW_BASE + gpa.get()) as usize,
+            WINDOW_BASE.wrapping_add(start) as usize,
         ))
     }
 
@@ -82,11 +104,12 @@ impl GuestWindow {
         tables: &mut PageTables,
         frames: &mut dyn FrameSource,
     ) -> Result<(), PagingError> {
-        if !self.frame.is_empty() || !self.hole.contains_range(page.range()) {
+        let new = Bounds::of(page.range());
+        if self.frame.end != 0 || !self.hole.contain(new.start, new.end) {
             return Err(PagingError::Occupied);
         }
         map_one(page.gpa().get(), Size::Page4K, tables, frames)?;
-        self.frame = page.range();
+        self.frame = new;
         Ok(())
     }
 
