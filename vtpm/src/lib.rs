@@ -34,6 +34,7 @@ mod manufacture;
 pub mod nv;
 pub mod object;
 pub mod platform;
+pub mod provision;
 pub mod rc;
 pub mod session;
 pub mod state;

@@ -10,8 +10,8 @@ use crate::platform::{Change, Platform};
 use crate::rc::Rc;
 use crate::state::commit::{load, manufactured};
 use crate::state::snapshot;
-use crate::state::{PcrBanks, State, StateClear, StateError, StateReset, Volatile};
-use crate::wire::Writer;
+use crate::state::{NvIndex, PcrBanks, State, StateClear, StateError, StateReset, Volatile};
+use crate::wire::{Handle, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
@@ -98,6 +98,13 @@ impl<P: Platform> Tpm<P> {
     /// Whether the TPM has power.
     pub fn is_on(&self) -> bool {
         self.state.is_some()
+    }
+
+    /// Puts an NV index in, past all commands: for provisioning.
+    pub(crate) fn put_index(&mut self, h: Handle, index: NvIndex) -> Result<(), Rc> {
+        let state = self.state.as_deref_mut().ok_or(Rc::INITIALIZE)?;
+        state.nv.insert(h, index);
+        state.commit(&mut self.platform)
     }
 
     /// The whole state between two commands, sealed with a key if one is
