@@ -37,7 +37,12 @@ impl State {
             }
             HandleType::Persistent => {
                 let object = self.persistent.get(h).ok_or(Rc::HANDLE)?;
-                if self.hierarchy_enabled(*object.hierarchy) {
+                let keeper = if h.0 >= Handle::PLATFORM_PERSISTENT {
+                    Handle::PLATFORM
+                } else {
+                    Handle::OWNER
+                };
+                if self.hierarchy_enabled(*object.hierarchy) && self.hierarchy_enabled(keeper) {
                     Ok(())
                 } else {
                     Err(Rc::HANDLE)

@@ -1,7 +1,8 @@
 //! Whether the sessions of a command authorize it (Part 1, 16 and 17; Part 3,
 //! 5.5 and 5.6).
 
-use crate::command::hash::{cp_hash, name_hash, parameters_hash};
+use crate::command::hash::cp_hash;
+use crate::command::policy::check_policy;
 use crate::command::sessions::{UsedSession, position};
 use crate::command::{CommandSpec, Role};
 use crate::crypto::hash::{Digest, HashAlg};
@@ -9,7 +10,7 @@ use crate::crypto::hmac::{Hmac, ct_eq};
 use crate::da;
 use crate::platform::Platform;
 use crate::rc::{Rc, Result};
-use crate::session::{Bound, Session, SessionType};
+use crate::session::{Session, SessionType};
 use crate::state::State;
 use crate::wire::{
     Handle, HandleType, NvAttributes, ObjectAttributes, Reader, SessionAttributes, Tpm2bAuth,
@@ -72,6 +73,12 @@ fn check_one(
         return Err(Rc::ATTRIBUTES);
     }
     let policy = session.as_ref().filter(|s| s.is_policy());
+    // Every use of a session that is bound to a protected entity tries that
+    // entity's auth value.
+    if let Some(bound) = session.as_ref().and_then(protected_bind) {
+        da::check(state, bound)?;
+    }
+    let mut tried = None;
     if let Some(h) = used.associated {
         let uses_auth = match (&session, policy) {
             (_, Some(p)) => p.policy.auth_value_needed || p.policy.password_needed,
@@ -80,6 +87,7 @@ fn check_one(
         };
         if uses_auth && !state.is_da_exempt(h) {
             da::check(state, h)?;
+            tried = Some(h);
         }
         if let Some(p) = policy {
             if !policy_available(state, h, request.spec, role) {
@@ -111,33 +119,32 @@ fn check_one(
     if good {
         Ok(())
     } else {
-        Err(failed(state, platform, used, session.as_ref()))
+        // A bound lockout goes before all else.
+        let counted = session.as_ref().and_then(protected_bind).or(tried);
+        Err(failed(state, platform, counted))
     }
 }
 
-/// Counts a failed authorization; TPM_RC_AUTH_FAIL if it counted, else
-/// TPM_RC_BAD_AUTH.
-fn failed(
-    state: &mut State,
-    platform: &mut dyn Platform,
-    used: &UsedSession,
-    session: Option<&Session>,
-) -> Rc {
-    let counted = match used.associated {
-        Some(h) if !state.is_da_exempt(h) => Some(h),
-        // A session bound to a protected entity must not be a way around.
-        _ => match session {
-            Some(s) if s.bound_lockout => Some(Handle::LOCKOUT),
-            Some(s) if s.bound_da => Some(Handle::NULL),
-            _ => None,
-        },
-    };
+/// Counts a failed authorization of a protected entity; TPM_RC_AUTH_FAIL if it
+/// counted, else TPM_RC_BAD_AUTH.
+fn failed(state: &mut State, platform: &mut dyn Platform, counted: Option<Handle>) -> Rc {
     let Some(h) = counted else {
         return Rc::BAD_AUTH;
     };
     let now = state.volatile.time(platform.now_ms());
     da::register_failure(state, h, now);
     Rc::AUTH_FAIL
+}
+
+/// What a session is bound to, as far as dictionary attacks are concerned:
+/// the lockout, any other protected entity (for which TPM_RH_NULL stands), or
+/// nothing that is protected.
+fn protected_bind(session: &Session) -> Option<Handle> {
+    if session.bound_lockout {
+        Some(Handle::LOCKOUT)
+    } else {
+        session.bound_da.then_some(Handle::NULL)
+    }
 }
 
 fn password_matches(state: &State, used: &UsedSession) -> bool {
@@ -306,108 +313,6 @@ fn policy_available(state: &State, h: Handle, spec: &CommandSpec, role: Option<R
         }
         _ => true,
     }
-}
-
-/// Whether the policy session fulfils the policy of an entity for this command.
-fn check_policy(
-    state: &State,
-    platform: &mut dyn Platform,
-    request: &Request<'_>,
-    session: &Session,
-    h: Handle,
-    role: Option<Role>,
-) -> Result<()> {
-    let p = &session.policy;
-    const POLICY_SECRET: u32 = 0x151;
-    if request.spec.code == POLICY_SECRET && !p.password_needed && !p.auth_value_needed {
-        return Err(Rc::MODE);
-    }
-    if p.pcr_counter != 0 && p.pcr_counter != u64::from(state.reset.pcr_counter) + 1 {
-        return Err(Rc::PCR_CHANGED);
-    }
-    let (alg, digest) = state.policy_of(h).ok_or(Rc::POLICY_FAIL)?;
-    if !ct_eq(&digest, &p.digest) || alg != session.hash {
-        return Err(Rc::POLICY_FAIL);
-    }
-    if p.timeout != 0 {
-        let now = state.volatile.time(platform.now_ms());
-        if p.timeout < now || p.epoch != state.volatile.time_epoch {
-            return Err(Rc::EXPIRED);
-        }
-    }
-    if p.command_code != 0 {
-        if p.command_code != request.spec.code {
-            return Err(Rc::POLICY_CC);
-        }
-    } else if matches!(role, Some(Role::Admin | Role::Dup)) {
-        return Err(Rc::POLICY_FAIL);
-    }
-    if p.locality.0 != 0 {
-        let allowed = if p.locality.0 < 32 {
-            request.locality < 5 && p.locality.0 & (1 << request.locality) != 0
-        } else {
-            p.locality.0 == request.locality
-        };
-        if !allowed {
-            return Err(Rc::LOCALITY);
-        }
-    }
-    if p.pp_required && !platform.physical_presence() {
-        return Err(Rc::PP);
-    }
-    check_bound(request, session)?;
-    if p.check_nv_written {
-        let nv = state.nv.get(h).ok_or(Rc::POLICY_FAIL)?;
-        if nv.has(NvAttributes::WRITTEN) != p.nv_written {
-            return Err(Rc::POLICY_FAIL);
-        }
-    }
-    Ok(())
-}
-
-fn check_bound(request: &Request<'_>, session: &Session) -> Result<()> {
-    let (wanted, actual) = match &session.policy.bound {
-        Bound::Nothing => return Ok(()),
-        Bound::CpHash(d) => (
-            d,
-            cp_hash(
-                session.hash,
-                request.spec.code,
-                request.names,
-                request.parameters,
-            ),
-        ),
-        Bound::NameHash(d) => (d, name_hash(session.hash, request.names)),
-        Bound::Parameters(d) => (
-            d,
-            parameters_hash(session.hash, request.spec.code, request.parameters),
-        ),
-        Bound::Template(d) => (d, template_hash(session.hash, request)?),
-    };
-    if ct_eq(wanted, &actual) {
-        Ok(())
-    } else {
-        Err(Rc::POLICY_FAIL)
-    }
-}
-
-/// The digest of the template of a creating command: the contents of its second
-/// parameter. The first may be encrypted, its size is not. Other commands have
-/// no template (TPM_RC_POLICY_FAIL).
-fn template_hash(alg: HashAlg, request: &Request<'_>) -> Result<Digest> {
-    const CREATE_PRIMARY: u32 = 0x131;
-    const CREATE: u32 = 0x153;
-    const CREATE_LOADED: u32 = 0x191;
-    if !matches!(request.spec.code, CREATE_PRIMARY | CREATE | CREATE_LOADED) {
-        return Err(Rc::POLICY_FAIL);
-    }
-    let mut r = Reader::new(request.parameters);
-    let mut next = || {
-        let len = usize::from(r.read::<u16>()?);
-        r.take(len)
-    };
-    let template = next().and_then(|_| next()).map_err(|_| Rc::POLICY_FAIL)?;
-    Ok(alg.digest(&[template]))
 }
 
 /// The auth value that the encryption of parameters uses with a session.

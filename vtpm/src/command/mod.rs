@@ -7,6 +7,7 @@ mod macros;
 pub mod auth;
 pub mod dispatch;
 pub mod hash;
+mod policy;
 mod response;
 pub mod sessions;
 
