@@ -5,7 +5,7 @@ use crate::command::hash::cp_hash;
 use crate::command::policy::check_policy;
 use crate::command::sessions::{UsedSession, position};
 use crate::command::{CommandSpec, Role};
-use crate::crypto::hash::{Digest, HashAlg};
+use crate::crypto::hash::Digest;
 use crate::crypto::hmac::{Hmac, ct_eq};
 use crate::da;
 use crate::platform::Platform;
@@ -13,8 +13,8 @@ use crate::rc::{Rc, Result};
 use crate::session::{Session, SessionType};
 use crate::state::State;
 use crate::wire::{
-    Handle, HandleType, NvAttributes, ObjectAttributes, Reader, SessionAttributes, Tpm2bAuth,
-    Tpm2bDigest, Tpm2bName, strip_trailing_zeros,
+    Handle, HandleType, NvAttributes, ObjectAttributes, SessionAttributes, Tpm2bAuth, Tpm2bDigest,
+    Tpm2bName, strip_trailing_zeros,
 };
 use alloc::vec::Vec;
 use zeroize::Zeroizing;

@@ -4,12 +4,13 @@
 use crate::command::Role;
 use crate::command::auth::Request;
 use crate::command::hash::{cp_hash, name_hash, parameters_hash};
+use crate::crypto::hash::{Digest, HashAlg};
 use crate::crypto::hmac::ct_eq;
 use crate::platform::Platform;
 use crate::rc::{Rc, Result};
 use crate::session::{Bound, Session};
 use crate::state::State;
-use crate::wire::{Handle, NvAttributes};
+use crate::wire::{Handle, NvAttributes, Reader};
 
 /// Whether the policy session fulfils the policy of an entity for this command.
 pub(crate) fn check_policy(
