@@ -48,8 +48,7 @@ impl GuestWindow {
     /// multiples of 2 MiB.
     ///
     /// # Errors
-    /// [`PagingError::BadAddress`] for a `top` above [`WINDOW_SIZE`] and for other bounds, and out of
-    /// frames.
+    /// [`PagingError::BadAddress`] for a `top` above [`WINDOW_SIZE`], and out of frames.
     pub(super) fn map(
         top: u64,
         hole: GpaRange,
@@ -59,7 +58,7 @@ impl GuestWindow {
         let top = top
             .checked_next_multiple_of(PAGE_1G)
             .ok_or(PagingError::BadAddress)?;
-        if top > WINDOW_SIZE || !hole.is_aligned(PageSize::Size2M) {
+        if top > WINDOW_SIZE {
             return Err(PagingError::BadAddress);
         }
         for base in (0..top).step_by(PAGE_1G as usize) {
@@ -95,19 +94,6 @@ impl GuestWindow {
         ))
     }
 
-    /// The same for a page. Top and hole begin and end at multiples of 2 MiB, so no page is in them
-    /// in part, and its first byte says it for all.
-    fn page_pointer(&self, page: GpaPage) -> Option<*mut u8> {
-        let start = page.gpa();
-        let hidden = self.hole.contains(start) && page.range() != self.frame;
-        if start.get() >= self.top || hidden {
-            return None;
-        }
-        Some(core::ptr::with_exposed_provenance_mut(
-            (WINDOW_BASE + start.get()) as usize,
-        ))
-    }
-
     /// Shows one page of the hole.
     ///
     /// # Errors
@@ -131,7 +117,7 @@ impl GuestWindow {
     #[must_use]
     pub(crate) fn page(&self, gpa: Gpa) -> Option<WindowPage> {
         let page = GpaPage::new_4k(gpa)?;
-        let base = self.page_pointer(page)?;
+        let base = self.pointer(gpa, page.bytes() as usize)?;
         // SAFETY: the page is mapped, and the window never gives up what it has mapped.
         Some(unsafe { WindowPage::new(base) })
     }
@@ -159,7 +145,7 @@ impl GuestWindow {
     #[must_use]
     pub(crate) fn zero(&self, page: GpaPage) -> Option<()> {
         let len = page.bytes() as usize;
-        let to = self.page_pointer(page)?;
+        let to = self.pointer(page.gpa(), len)?;
         // SAFETY: as in `read`; a page is a multiple of 8 bytes.
         unsafe { raw::zero(to, len) };
         Some(())
@@ -169,7 +155,7 @@ impl GuestWindow {
     #[must_use]
     pub(crate) fn touch(&self, page: GpaPage) -> Option<()> {
         let len = page.bytes() as usize;
-        let base = self.page_pointer(page)?;
+        let base = self.pointer(page.gpa(), len)?;
         for offset in (0..len).step_by(PAGE_4K as usize) {
             // SAFETY: as in `read`; both bytes are inside the page.
             unsafe {
@@ -182,7 +168,7 @@ impl GuestWindow {
 
     /// PVALIDATE of a page of guest memory; `None` outside the window.
     pub(crate) fn pvalidate(&self, page: GpaPage, validate: bool) -> Option<PvalidateRaw> {
-        let va = self.page_pointer(page)? as u64;
+        let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
         let huge = page.size() == PageSize::Size2M;
         // SAFETY: the page is guest memory: nothing that Rust holds lies in the window, and its
         // contents are read by copy only.
@@ -191,7 +177,7 @@ impl GuestWindow {
 
     /// RMPADJUST of a page of guest memory; `None` outside the window.
     pub(crate) fn rmpadjust(&self, page: GpaPage, rdx: u64) -> Option<u32> {
-        let va = self.page_pointer(page)? as u64;
+        let va = self.pointer(page.gpa(), page.bytes() as usize)? as u64;
         let huge = page.size() == PageSize::Size2M;
         // SAFETY: as in `pvalidate`: of the firmware's own memory only the frame of a guest's VMSA is
         // in the window, and Rust holds nothing in it.
@@ -278,41 +264,6 @@ mod tests {
         assert!(!shown(4 * PAGE_1G - 1, 2));
         assert!(!shown(u64::MAX, 1));
         assert!(!shown(u64::MAX - 1, 4));
-    }
-
-    #[test]
-    fn a_page_is_shown_when_all_of_it_is() {
-        let mut pool = Pool::new(8);
-        let (mut window, mut tables) = window(&mut pool);
-        let frame = GpaPage::new_4k(Gpa::new(FIRMWARE + 0x5000)).unwrap();
-        window.show_frame(frame, &mut tables, &mut pool).unwrap();
-        for (base, size) in [
-            (0, PageSize::Size4K),
-            (FIRMWARE - PAGE_4K, PageSize::Size4K),
-            (FIRMWARE - PAGE_2M, PageSize::Size2M),
-            (FIRMWARE, PageSize::Size4K),
-            (FIRMWARE, PageSize::Size2M),
-            (FIRMWARE + 0x5000, PageSize::Size4K),
-            (FIRMWARE + 0x6000, PageSize::Size4K),
-            (FIRMWARE_END - PAGE_4K, PageSize::Size4K),
-            (FIRMWARE_END, PageSize::Size2M),
-            (4 * PAGE_1G - PAGE_2M, PageSize::Size2M),
-            (4 * PAGE_1G, PageSize::Size4K),
-            (!0 << 22, PageSize::Size2M),
-        ] {
-            let page = GpaPage::new(Gpa::new(base), size).unwrap();
-            let by_bytes = window.pointer(page.gpa(), page.bytes() as usize);
-            assert_eq!(window.page_pointer(page), by_bytes, "{base:#x}");
-        }
-    }
-
-    #[test]
-    fn bounds_within_a_page_are_refused() {
-        let mut pool = Pool::new(8);
-        let mut tables = tables(&mut pool);
-        let hole = GpaRange::new(Gpa::new(FIRMWARE), PAGE_2M + PAGE_4K).unwrap();
-        let refused = GuestWindow::map(PAGE_1G, hole, &mut tables, &mut pool);
-        assert_eq!(refused.err(), Some(PagingError::BadAddress));
     }
 
     #[test]
