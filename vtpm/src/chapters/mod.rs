@@ -5,6 +5,7 @@ pub mod attestation;
 pub mod audit;
 pub mod capability;
 pub mod context_management;
+pub mod create_loaded;
 pub mod credential;
 pub mod duplication;
 pub mod ecc_encryption;
@@ -41,6 +42,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     audit::COMMANDS,
     capability::COMMANDS,
     context_management::COMMANDS,
+    create_loaded::COMMANDS,
     credential::COMMANDS,
     duplication::COMMANDS,
     ecc_encryption::COMMANDS,

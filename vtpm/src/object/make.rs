@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::crypto::ecc;
 use crate::crypto::hash::HashAlg;
+use crate::crypto::hmac::hmac;
 use crate::crypto::rng::{Drbg, Random};
 use crate::crypto::rsa::PrivateKey;
 use crate::limits::MAX_SYM_DATA;
@@ -111,7 +112,7 @@ pub fn make(
         data: Bytes::new(&secret)?,
     };
     if !public.object_type().is_asymmetric() {
-        public.unique = Unique::Digest(symmetric_unique(alg, &sensitive));
+        public.unique = Unique::Digest(symmetric_unique(alg, public.is_parent(), &sensitive));
     }
     Ok(Made {
         public,
@@ -120,10 +121,16 @@ pub fn make(
     })
 }
 
-/// The unique field of a keyed hash or symmetric object: H(seed ‖ data).
+/// The unique field of a keyed hash or symmetric object: H(seed ‖ data)
+/// (Part 1, 24.5.3.2). That of a parent is HMAC(seed, data) in the TPMs that
+/// there are, and so it is here, that they can exchange them.
 #[must_use]
-pub fn symmetric_unique(alg: HashAlg, sensitive: &Sensitive) -> Tpm2bDigest {
-    Tpm2bDigest::from(alg.digest(&[&sensitive.seed, &sensitive.data]))
+pub fn symmetric_unique(alg: HashAlg, is_parent: bool, sensitive: &Sensitive) -> Tpm2bDigest {
+    Tpm2bDigest::from(if is_parent {
+        hmac(alg, &sensitive.seed, &[&sensitive.data])
+    } else {
+        alg.digest(&[&sensitive.seed, &sensitive.data])
+    })
 }
 
 /// The exponent itself, for the zero that stands for the default; TPM_RC_RANGE

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod commit;
 pub mod creation;
+pub mod derive;
 pub mod load;
 pub mod make;
 pub mod name;

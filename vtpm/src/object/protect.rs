@@ -109,6 +109,17 @@ fn sensitive_2b(sensitive: &Sensitive, alg: Option<HashAlg>) -> Result<Zeroizing
     Ok(Zeroizing::new(Sized2b(padded).to_bytes()))
 }
 
+/// A sensitive area out of a TPM2B that is all of `data`; its size is looked at
+/// first (TPM_RC_SIZE).
+fn read_sensitive_2b(data: &[u8]) -> Result<Sensitive> {
+    let mut r = Reader::new(data);
+    let len: u16 = r.read()?;
+    if usize::from(len) != r.remaining() {
+        return Err(Rc::SIZE);
+    }
+    Sensitive::from_bytes(r.rest())
+}
+
 /// A sensitive area as TPM2_Create and others give it out, below `parent`.
 pub fn private(
     parent: &Object,
@@ -126,7 +137,7 @@ pub fn private(
 /// The sensitive area in a private area.
 pub fn from_private(parent: &Object, private: &[u8], name: &Tpm2bName) -> Result<Sensitive> {
     let data = Wrapper::of_parent(parent)?.unwrap(name, true, private)?;
-    Sized2b::<Sensitive>::from_bytes(&data).map(|s| s.0)
+    read_sensitive_2b(&data)
 }
 
 /// The inner wrapper of a duplicate: its algorithm and key.
@@ -201,7 +212,7 @@ pub fn from_duplicate(
         plain = Zeroizing::new(r.rest().to_vec());
         area = &plain;
     }
-    Sized2b::<Sensitive>::from_bytes(area).map(|s| s.0)
+    read_sensitive_2b(area)
 }
 
 /// A credential for the object with a Name.

@@ -146,7 +146,9 @@ fn symmetric(public: &Public, s: &Sensitive, blame: Blame) -> Result<()> {
     let Unique::Digest(unique) = &public.unique else {
         return Err(Rc::TYPE.parameter(blame.public));
     };
-    if ct_eq(unique, &symmetric_unique(alg, s)) {
+    // A parent's may be the specification's as well as the usual one.
+    let fits = |is_parent| ct_eq(unique, &symmetric_unique(alg, is_parent, s));
+    if fits(public.is_parent()) || fits(false) {
         Ok(())
     } else {
         Err(Rc::BINDING.parameter(blame.public))

@@ -2,6 +2,7 @@
 
 mod asymmetric;
 mod basics;
+mod create_loaded;
 mod duplication;
 mod fuzz;
 pub(crate) mod keys;
