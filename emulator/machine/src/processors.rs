@@ -40,6 +40,9 @@ struct Processor {
     apic_id: AtomicU32,
     /// It is in the guest, or on its way in with an entry of old tables possible.
     in_guest: AtomicBool,
+    /// It rests: it has left the guest since it last ran it, and QEMU has dropped its translations.
+    /// Changed by itself, with the lock held.
+    parked: AtomicBool,
     /// An NMI of the machine is under way to it.
     kicked: AtomicBool,
 }
@@ -48,6 +51,7 @@ static PROCESSORS: [Processor; MAX] = [const {
     Processor {
         apic_id: AtomicU32::new(0),
         in_guest: AtomicBool::new(false),
+        parked: AtomicBool::new(false),
         kicked: AtomicBool::new(false),
     }
 }; MAX];
@@ -164,6 +168,8 @@ fn enter_loop(index: usize, mut own: Box<(Vcpu, Park)>) -> ! {
             machine.running = index;
             let run = next(machine, index, code.take());
             core::mem::swap(&mut machine.vcpu, &mut own.0);
+            let parked = matches!(run, Run::Park);
+            PROCESSORS[index].parked.store(parked, Ordering::SeqCst);
             PROCESSORS[index].in_guest.store(true, Ordering::SeqCst);
             run
         };
@@ -228,11 +234,13 @@ pub(crate) fn holder() -> usize {
 pub(crate) fn flush_others() {
     let own = holder();
     let count = COUNT.load(Ordering::SeqCst);
-    for index in (0..count).filter(|&index| index != own) {
+    // One that rests cannot come back to the guest without the lock.
+    let may_have = |index: usize| index != own && !PROCESSORS[index].parked.load(Ordering::SeqCst);
+    for index in (0..count).filter(|&index| may_have(index)) {
         kick(index);
     }
     for (index, processor) in PROCESSORS.iter().take(count).enumerate() {
-        while index != own && processor.in_guest.load(Ordering::SeqCst) {
+        while may_have(index) && processor.in_guest.load(Ordering::SeqCst) {
             core::hint::spin_loop();
         }
     }
