@@ -150,6 +150,22 @@ impl<P: Platform> Tpm<P> {
         Ok(())
     }
 
+    /// Handles of everything that is there, for tests.
+    #[cfg(any(test, feature = "sample"))]
+    pub fn live_handles(&self) -> Vec<u32> {
+        let Some(state) = self.state.as_deref() else {
+            return Vec::new();
+        };
+        let transient = state.volatile.transient.keys().copied();
+        let sessions = state.volatile.sessions.keys().copied();
+        let kept = state
+            .nv
+            .handles()
+            .chain(state.persistent.handles())
+            .map(|h| h.0);
+        transient.chain(sessions).chain(kept).collect()
+    }
+
     /// The state without what a failed command may change (counted failures,
     /// random numbers, the clock), for tests that compare.
     #[cfg(any(test, feature = "sample"))]

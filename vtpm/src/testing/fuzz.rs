@@ -5,6 +5,8 @@
 //! sessions and parameters of their types), some are such commands with bytes
 //! changed, some are noise.
 
+mod useful;
+
 use super::{MemoryPlatform, send, started};
 use crate::command::{self, CommandSpec};
 use crate::platform::Platform;
@@ -21,6 +23,10 @@ fn is_slow(bytes: &[u8]) -> bool {
         .windows(4)
         .any(|w| matches!(w, [0, 1, 0, 0x04 | 0x0B | 0x0C | 0x0D]))
 }
+
+/// HierarchyControl, Clear, ChangePPS and ChangeEPS, HierarchyChangeAuth,
+/// SetPrimaryPolicy, PCR_Allocate.
+const RARE: [u32; 7] = [0x121, 0x126, 0x125, 0x124, 0x129, 0x12E, 0x12B];
 
 /// What a run met with, so that one can see that it reaches somewhere.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +45,7 @@ pub struct Fuzz {
     g: Gen,
     sent: Vec<Vec<u8>>,
     saved: Vec<Vec<u8>>,
+    made: Vec<Vec<u8>>,
     /// What was met with.
     pub met: Met,
 }
@@ -52,6 +59,7 @@ impl Fuzz {
             g: Gen::new(seed),
             sent: Vec::new(),
             saved: Vec::new(),
+            made: Vec::new(),
             met: Met::default(),
         }
     }
@@ -82,13 +90,8 @@ impl Fuzz {
         } else {
             0
         };
-        check(
-            &mut self.tpm,
-            locality,
-            &bytes,
-            &mut self.met,
-            &mut self.saved,
-        );
+        let parameters = check(&mut self.tpm, locality, &bytes, &mut self.met);
+        self.remember(&bytes, parameters);
         if self.sent.len() < 64 {
             self.sent.push(bytes);
         } else {
@@ -100,23 +103,46 @@ impl Fuzz {
         }
     }
 
+    /// Keeps saved contexts and created objects for later.
+    fn remember(&mut self, bytes: &[u8], parameters: Vec<u8>) {
+        if parameters.is_empty() {
+            return;
+        }
+        let (pool, value) = match bytes.get(6..10) {
+            Some([0, 0, 1, 0x62]) => (&mut self.saved, parameters),
+            Some([0, 0, 1, 0x53]) => match useful::loadable(&parameters) {
+                Some(loadable) => (&mut self.made, loadable),
+                None => return,
+            },
+            _ => return,
+        };
+        if pool.len() >= 16 {
+            pool.remove(0);
+        }
+        pool.push(value);
+    }
+
     /// Power goes and comes, with or without a word.
     fn power(&mut self) {
         let kind = self.g.below(2) as u16;
         if self.g.once_in(2) {
             let command = super::Command::new(0x145).with(&kind).to_bytes();
-            check(&mut self.tpm, 0, &command, &mut self.met, &mut self.saved);
+            check(&mut self.tpm, 0, &command, &mut self.met);
         }
         assert_eq!(self.tpm.power_on(), Ok(()));
         for kind in [kind, 0] {
             let command = super::Command::new(0x144).with(&kind).to_bytes();
-            check(&mut self.tpm, 0, &command, &mut self.met, &mut self.saved);
+            check(&mut self.tpm, 0, &command, &mut self.met);
         }
     }
 
     fn make(&mut self) -> Vec<u8> {
         let specs: Vec<&CommandSpec> = command::all().collect();
-        let spec = self.g.pick(&specs);
+        let mut spec = self.g.pick(&specs);
+        // What takes the ground from under the others is rarer.
+        if RARE.contains(&spec.code) && !self.g.once_in(10) {
+            spec = self.g.pick(&specs);
+        }
         // What was saved is loaded again, as it was.
         if self.g.once_in(20) && !self.saved.is_empty() {
             let at = self.g.below(self.saved.len());
@@ -124,11 +150,14 @@ impl Fuzz {
             command.parameters = self.saved[at].clone();
             return command.to_bytes();
         }
+        let live = self.tpm.live_handles();
         let mut bytes = if self.g.once_in(12) && !self.sent.is_empty() {
             let at = self.g.below(self.sent.len());
             self.sent[at].clone()
+        } else if self.g.once_in(3) {
+            useful::command(&mut self.g, &live, &self.made)
         } else {
-            structured(&mut self.g, spec)
+            structured(&mut self.g, spec, &live)
         };
         match self.g.below(8) {
             0 => mutate(&mut self.g, &mut bytes),
@@ -143,7 +172,7 @@ impl Fuzz {
 }
 
 /// A command of the table with plausible contents.
-pub fn structured(g: &mut Gen, spec: &CommandSpec) -> Vec<u8> {
+pub fn structured(g: &mut Gen, spec: &CommandSpec, live: &[u32]) -> Vec<u8> {
     let mut command = super::Command::new(spec.code);
     for expected in spec.handles {
         let mut h = Handle::sample(g);
@@ -152,6 +181,14 @@ pub fn structured(g: &mut Gen, spec: &CommandSpec) -> Vec<u8> {
                 break;
             }
             h = Handle::sample(g);
+        }
+        let fit: Vec<u32> = live
+            .iter()
+            .copied()
+            .filter(|&h| (expected.check)(Handle(h)).is_ok())
+            .collect();
+        if !fit.is_empty() && !g.once_in(4) {
+            h = Handle(g.pick(&fit));
         }
         command.handles.push(h.0);
     }
@@ -163,13 +200,15 @@ pub fn structured(g: &mut Gen, spec: &CommandSpec) -> Vec<u8> {
             let auth = if g.once_in(8) { g.bytes(4) } else { Vec::new() };
             command = command.session(Handle::PW, &[], 1, &auth);
         } else {
-            let h = Handle(g.pick(&[
-                0x0200_0000,
-                0x0300_0000,
-                0x0300_0001,
-                0x0200_0001,
-                0x0300_0002,
-            ]));
+            let sessions: Vec<u32> = live
+                .iter()
+                .copied()
+                .filter(|&h| Handle(h).is_session())
+                .collect();
+            let h = match sessions.is_empty() {
+                true => Handle(0x0200_0000),
+                false => Handle(g.pick(&sessions)),
+            };
             let nonce = g.bytes(16);
             let attributes = g.pick(&[1, 0, 0x21, 0x41, 0x81, 0x61, 0xE1, 0x83, 0x85]);
             let auth = if g.once_in(2) {
@@ -220,18 +259,13 @@ fn fingerprint(tpm: &mut Tpm<MemoryPlatform>) -> Vec<u8> {
     tpm.fingerprint()
 }
 
-/// Sends one command and checks what must hold of every answer.
+/// Sends one command and checks what must hold of every answer. Returns the
+/// parameters of a success.
 ///
 /// # Panics
 ///
 /// When it does not.
-pub fn check(
-    tpm: &mut Tpm<MemoryPlatform>,
-    locality: u8,
-    bytes: &[u8],
-    met: &mut Met,
-    saved: &mut Vec<Vec<u8>>,
-) {
+pub fn check(tpm: &mut Tpm<MemoryPlatform>, locality: u8, bytes: &[u8], met: &mut Met) -> Vec<u8> {
     let before = fingerprint(tpm);
     let response = send(tpm, locality, bytes);
     met.commands += 1;
@@ -259,15 +293,13 @@ pub fn check(
             "{:?} changed the state: {bytes:02x?}",
             Rc(rc)
         );
-        return;
+        return Vec::new();
     }
     let code = u32::from_be_bytes([bytes[6], bytes[7], bytes[8], bytes[9]]);
     met.successes += 1;
     *met.by_code.entry(code).or_default() += 1;
     let answer = super::parse(code, &response);
-    if code == 0x162 && saved.len() < 32 {
-        saved.push(answer.parameters);
-    }
+    answer.parameters
 }
 
 fn read<T: crate::wire::Unmarshal>(r: &mut Reader<'_>) -> T {
