@@ -230,8 +230,11 @@ impl State {
         Ok(h)
     }
 
-    /// The hierarchy that an object or hierarchy handle belongs to.
+    /// The hierarchy that an object, a sequence or a hierarchy's handle belongs to.
     pub fn hierarchy_of(&self, h: Handle) -> Result<RhHierarchy> {
+        if let Ok(sequence) = self.sequence(h) {
+            return Ok(sequence.hierarchy);
+        }
         match h.kind() {
             HandleType::Transient | HandleType::Persistent => Ok(self.object(h)?.hierarchy),
             _ => Ok(RhHierarchy(h)),

@@ -9,6 +9,8 @@ use crate::session::Session;
 use crate::state::commit::{StateError, VERSION};
 use crate::state::object::{get_hasher, put_hasher};
 use crate::state::{State, StateClear, StateReset, Tracked, TrackedMap, Transient, Volatile};
+#[cfg(any(test, feature = "sample"))]
+use crate::wire::NvType;
 use crate::wire::{Handle, Marshal, Reader, Unmarshal, Writer};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -147,7 +149,18 @@ impl State {
         self.pcr_config.marshal(&mut out);
         self.audit.marshal(&mut out);
         self.shutdown.marshal(&mut out);
-        put_tracked(&self.nv, &mut out);
+        for (h, nv) in self.nv.iter() {
+            h.marshal(&mut out);
+            nv.public.marshal(&mut out);
+            // A PIN counts authorizations, whatever becomes of the command.
+            let counts = matches!(
+                nv.public.attributes.nv_type(),
+                Some(NvType::PinPass | NvType::PinFail)
+            );
+            if !counts {
+                nv.data.marshal(&mut out);
+            }
+        }
         put_tracked(&self.persistent, &mut out);
         self.reset.marshal(&mut out);
         self.clear.marshal(&mut out);

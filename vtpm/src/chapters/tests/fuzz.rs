@@ -4,7 +4,7 @@
 use crate::testing::fuzz::Fuzz;
 
 /// Cases that found something once.
-const CORPUS: &[(u64, usize)] = &[];
+const CORPUS: &[(u64, usize)] = &[(5000, 2000), (5042, 2000)];
 
 #[test]
 fn cases_that_found_something_find_nothing_now() {
