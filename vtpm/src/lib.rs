@@ -25,6 +25,7 @@ pub mod chapters;
 pub mod context;
 mod crypto_test;
 pub mod da;
+pub mod der;
 mod drtm;
 mod entity;
 mod job;

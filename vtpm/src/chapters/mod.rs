@@ -4,6 +4,7 @@ pub mod asymmetric;
 pub mod attestation;
 pub mod audit;
 pub mod capability;
+pub mod certify_x509;
 pub mod context_management;
 pub mod create_loaded;
 pub mod credential;
@@ -41,6 +42,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     attestation::COMMANDS,
     audit::COMMANDS,
     capability::COMMANDS,
+    certify_x509::COMMANDS,
     context_management::COMMANDS,
     create_loaded::COMMANDS,
     credential::COMMANDS,

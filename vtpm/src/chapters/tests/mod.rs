@@ -2,6 +2,7 @@
 
 mod asymmetric;
 mod basics;
+mod certify_x509;
 mod create_loaded;
 mod duplication;
 mod fuzz;
