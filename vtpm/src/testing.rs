@@ -22,6 +22,8 @@ pub struct MemoryPlatform {
     pub now: u64,
     /// Whether commits fail.
     pub broken: bool,
+    /// Whether NV can be written.
+    pub available: bool,
     /// Whether someone is there.
     pub present: bool,
     entropy: Gen,
@@ -35,6 +37,7 @@ impl MemoryPlatform {
             records: BTreeMap::new(),
             now: 1000,
             broken: false,
+            available: true,
             present: false,
             entropy: Gen::new(seed),
         }
@@ -60,7 +63,7 @@ impl Platform for MemoryPlatform {
     }
 
     fn nv_commit(&mut self, changes: &[Change]) -> Result<(), PlatformError> {
-        if self.broken {
+        if self.broken || !self.available {
             return Err(PlatformError);
         }
         for change in changes {
@@ -70,6 +73,10 @@ impl Platform for MemoryPlatform {
             };
         }
         Ok(())
+    }
+
+    fn nv_available(&mut self) -> bool {
+        self.available
     }
 
     fn physical_presence(&mut self) -> bool {

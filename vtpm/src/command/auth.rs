@@ -77,6 +77,9 @@ fn check_one(
     // entity's auth value.
     if let Some(bound) = session.as_ref().and_then(protected_bind) {
         da::check(state, bound)?;
+        if !platform.nv_available() {
+            return Err(Rc::NV_UNAVAILABLE);
+        }
     }
     let mut tried = None;
     if let Some(h) = used.associated {
@@ -87,6 +90,10 @@ fn check_one(
         };
         if uses_auth && !state.is_da_exempt(h) {
             da::check(state, h)?;
+            // A failure that could not be stored would not count.
+            if !platform.nv_available() {
+                return Err(Rc::NV_UNAVAILABLE);
+            }
             tried = Some(h);
         }
         if let Some(p) = policy {

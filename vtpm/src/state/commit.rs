@@ -122,9 +122,11 @@ impl State {
     }
 
     /// Stores what changed. When that fails the TPM goes to failure mode,
-    /// since its state is ahead of what is stored.
+    /// since its state is ahead of what is stored. While NV is not available
+    /// nothing that must last changes (such commands are refused); what
+    /// changes by itself, like the clock, is stored with the next commit.
     pub(crate) fn commit(&mut self, platform: &mut dyn Platform) -> Result<(), Rc> {
-        if !self.is_dirty() {
+        if !self.is_dirty() || !platform.nv_available() {
             return Ok(());
         }
         let changes = self.changes();

@@ -85,6 +85,7 @@ impl Fuzz {
         }
         self.tpm.platform().now += self.g.pick(&[0, 1, 10, 1000, 100_000, 10_000_000]);
         self.tpm.platform().present = self.g.once_in(2);
+        self.tpm.platform().available = !self.g.once_in(20);
         let locality = if self.g.once_in(10) {
             self.g.below(6) as u8
         } else {
@@ -125,6 +126,7 @@ impl Fuzz {
     /// Power goes and comes, with or without a word.
     fn power(&mut self) {
         let kind = self.g.below(2) as u16;
+        self.tpm.platform().available = true;
         if self.g.once_in(2) {
             let command = super::Command::new(0x145).with(&kind).to_bytes();
             check(&mut self.tpm, 0, &command, &mut self.met);
@@ -308,6 +310,7 @@ fn read<T: crate::wire::Unmarshal>(r: &mut Reader<'_>) -> T {
 
 /// A snapshot gives back the state it was taken of.
 fn round_trip(tpm: &mut Tpm<MemoryPlatform>) {
+    tpm.platform().available = true;
     let before = fingerprint(tpm);
     let image = tpm
         .snapshot(Some(b"key"), 7)

@@ -232,6 +232,31 @@ fn linux_finds_what_it_asks_for_first() {
 }
 
 #[test]
+fn without_nv_nothing_that_must_last_happens() {
+    let mut tpm = started(1);
+    tpm.platform().available = false;
+    assert_eq!(
+        run(&mut tpm, &Command::new(SHUTDOWN).with(&0u16)).rc,
+        Rc::NV_UNAVAILABLE
+    );
+    // What a command does not ask for may wait.
+    tpm.platform().now += 1 << 23;
+    assert_eq!(
+        run(&mut tpm, &Command::new(GET_RANDOM).with(&8u16)).rc,
+        Rc::SUCCESS
+    );
+    // A failed authorization that counts could not be stored.
+    let lockout = Command::new(0x139).auth(Handle::LOCKOUT, b"wrong");
+    assert_eq!(run(&mut tpm, &lockout).rc, Rc::NV_UNAVAILABLE);
+    tpm.platform().available = true;
+    assert_eq!(run(&mut tpm, &lockout).rc, Rc::AUTH_FAIL.session(1));
+    assert_eq!(
+        run(&mut tpm, &Command::new(SHUTDOWN).with(&0u16)).rc,
+        Rc::SUCCESS
+    );
+}
+
+#[test]
 fn a_failing_commit_ends_in_failure_mode() {
     let mut tpm = started(1);
     tpm.platform().broken = true;

@@ -31,3 +31,33 @@ fn attributes_are_those_of_the_specification() {
     assert_eq!(of("Startup"), Some(CommandAttributes(0x0040_0144)));
     assert_eq!(of("GetCapability"), Some(CommandAttributes(0x0000_017A)));
 }
+
+/// The rows of the list of what is left out: names and codes.
+fn left_out() -> Vec<u32> {
+    let text = include_str!("../../../../docs/vtpm.md");
+    let list = text.split("## Left out").nth(1).expect("the section");
+    let list = list.split("## Tests").next().expect("the section's end");
+    list.lines()
+        .filter(|l| l.starts_with("| "))
+        .skip(1)
+        .filter_map(|row| row.split('|').nth(2))
+        .flat_map(|codes| codes.split(','))
+        .map(|code| u32::from_str_radix(code.trim(), 16).expect("a code"))
+        .collect()
+}
+
+#[test]
+fn every_command_of_the_library_is_there_or_said_to_be_left_out() {
+    // Codes that the specification gives to no command (Part 2, 6.5.2).
+    const UNASSIGNED: [u32; 5] = [0x123, 0x15A, 0x15F, 0x166, 0x175];
+    let left_out = left_out();
+    for code in 0x11F..=0x1A0 {
+        let there = crate::command::find(code).is_some();
+        let said = left_out.contains(&code);
+        let unassigned = UNASSIGNED.contains(&code);
+        assert!(
+            u8::from(there) + u8::from(said) + u8::from(unassigned) == 1,
+            "{code:#x}"
+        );
+    }
+}
