@@ -39,13 +39,14 @@ pub fn time_info(state: &State, time: u64) -> TimeInfo {
 /// values may have been reported.
 pub(crate) fn on_startup(state: &mut State, orderly: bool) {
     state.volatile.clock_base = state.clock.clock;
-    state.volatile.clock_safe = orderly || state.clock.total_reset_count <= 1;
+    state.volatile.clock_safe = (orderly && state.clock.safe) || state.clock.total_reset_count <= 1;
     state.volatile.time_epoch = state.volatile.time_epoch.wrapping_add(1);
 }
 
 /// Stores the clock.
 pub(crate) fn on_shutdown(state: &mut State, time: u64) {
     state.clock.clock = clock(state, time);
+    state.clock.safe = state.volatile.clock_safe;
 }
 
 /// Stores the clock when it is time to; it becomes safe again with that.

@@ -36,6 +36,8 @@ pub(crate) fn manufacture(platform: &mut dyn Platform) -> Result<(), StateError>
         lockout_policy: AuthPolicy::none(),
         disable_clear: false,
         eps_from_tpm: true,
+        pp_commands: Vec::new(),
+        algorithm_set: 0,
     };
     let old = platform.nv_load().map_err(|_| StateError::Platform)?;
     let pcr_config = PcrConfig::all_banks();
@@ -46,6 +48,7 @@ pub(crate) fn manufacture(platform: &mut dyn Platform) -> Result<(), StateError>
         lockout: Tracked::new(Lockout::new()),
         clock: Tracked::new(Clock {
             clock: 0,
+            safe: true,
             reset_count: 0,
             total_reset_count: 0,
             max_counter: 0,

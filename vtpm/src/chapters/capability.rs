@@ -1,6 +1,6 @@
 //! Capabilities (Part 3, 30.2).
 
-mod algorithms;
+pub(crate) mod algorithms;
 mod properties;
 
 pub(crate) use properties::{FIRMWARE_VERSION_1, FIRMWARE_VERSION_2};
@@ -124,8 +124,15 @@ impl Action for GetCapability {
                     a.put(spec.code, &spec.attributes());
                 }
             }
-            // No command can be made to require physical presence.
-            cap::PP_COMMANDS | cap::ACT => {}
+            cap::PP_COMMANDS => {
+                let chosen = &state.hierarchies.pp_commands;
+                for spec in command::all() {
+                    if spec.flags.pp_always || chosen.contains(&spec.code) {
+                        a.put(spec.code, &spec.code);
+                    }
+                }
+            }
+            cap::ACT => {}
             cap::AUDIT_COMMANDS => {
                 for code in &state.audit.commands {
                     a.put(*code, code);

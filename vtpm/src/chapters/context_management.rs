@@ -151,7 +151,7 @@ fn restore<T: Unmarshal>(state: &State, context: &SavedContext) -> Result<T> {
         hierarchy: context.hierarchy,
     };
     let mut r = crate::wire::Reader::new(&context.blob);
-    let integrity: Tpm2bDigest = r.read().map_err(|_| Rc::SIZE.parameter(1))?;
+    let integrity: Tpm2bDigest = r.read().map_err(|_| Rc::SIZE)?;
     if !ct_eq(&integrity, &seal.integrity(r.rest())) {
         return Err(Rc::INTEGRITY.parameter(1));
     }

@@ -22,7 +22,7 @@ crate::commands! {
     }
 
     /// TPM2_ReadClock (Part 3, 29.1).
-    ReadClock = 0x181 [no_sessions] {
+    ReadClock = 0x181 [] {
         handles {}
         parameters {}
         response ReadClockResponse [] { current_time: TimeInfo }

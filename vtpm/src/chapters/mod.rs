@@ -14,6 +14,7 @@ pub mod ecdh;
 pub mod ephemeral;
 pub mod hierarchy;
 pub mod lockout_and_clock;
+pub mod miscellaneous;
 pub mod nv;
 pub mod nv_locks;
 pub mod object;
@@ -52,6 +53,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     ephemeral::COMMANDS,
     hierarchy::COMMANDS,
     lockout_and_clock::COMMANDS,
+    miscellaneous::COMMANDS,
     nv::COMMANDS,
     nv_locks::COMMANDS,
     object::COMMANDS,

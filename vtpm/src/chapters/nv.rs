@@ -99,7 +99,7 @@ crate::commands! {
 
 /// Whether a public area makes sense; the error is without its parameter's
 /// number.
-fn check_public(public: &NvPublic, by_platform: bool) -> Result<()> {
+fn check_public(public: &NvPublic) -> Result<()> {
     use NvAttributes as A;
     let a = public.attributes;
     let digest = public.name_alg.digest_size();
@@ -127,8 +127,7 @@ fn check_public(public: &NvPublic, by_platform: bool) -> Result<()> {
         || (nv_type == NvType::Counter && a.has(A::CLEAR_ST_CLEAR))
         || (a.has(A::CLEAR_ST_CLEAR) && a.has(A::WRITE_DEFINE))
         || (is_pin && a.has_any(not_for_pins))
-        || (nv_type == NvType::PinFail && !a.has(A::NO_DA))
-        || (a.has(A::POLICY_DELETE) && !by_platform);
+        || (nv_type == NvType::PinFail && !a.has(A::NO_DA));
     if wrong {
         return Err(Rc::ATTRIBUTES);
     }
@@ -156,7 +155,7 @@ impl Action for NvDefineSpace {
     fn run(self, ctx: &mut Context<'_>) -> Result<NvDefineSpaceResponse> {
         let public = self.public_info.0;
         let by_platform = self.auth_handle == Handle::PLATFORM;
-        check_public(&public, by_platform).map_err(|rc| rc.parameter(2))?;
+        check_public(&public).map_err(|rc| rc.parameter(2))?;
         let auth = self.auth.without_trailing_zeros();
         if auth.len() > public.name_alg.digest_size() {
             return Err(Rc::SIZE.parameter(1));
@@ -164,6 +163,9 @@ impl Action for NvDefineSpace {
         // Whoever defines it can take it away again.
         if public.attributes.has(NvAttributes::PLATFORM_CREATE) != by_platform {
             return Err(Rc::ATTRIBUTES.handle(1));
+        }
+        if public.attributes.has(NvAttributes::POLICY_DELETE) && !by_platform {
+            return Err(Rc::ATTRIBUTES.parameter(2));
         }
         let index = *public.index;
         if ctx.state.nv.get(index).is_some() {

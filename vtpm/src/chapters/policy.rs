@@ -290,6 +290,9 @@ impl Action for PolicyNameHash {
     type Response = PolicyNameHashResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<PolicyNameHashResponse> {
+        if ctx.state.session(self.policy_session)?.policy.bound != Bound::Nothing {
+            return Err(Rc::CPHASH);
+        }
         let bound = Bound::NameHash(self.name_hash.clone());
         bind(ctx, self.policy_session, &self.name_hash, bound)?;
         Ok(PolicyNameHashResponse {})

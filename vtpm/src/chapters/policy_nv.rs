@@ -146,15 +146,13 @@ impl Action for PolicyCounterTimer {
     type Response = PolicyCounterTimerResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<PolicyCounterTimerResponse> {
+        let time = ctx.time();
+        let info = time_info(ctx.state, time).to_bytes();
+        let a = info
+            .get(usize::from(self.offset)..)
+            .and_then(|rest| rest.get(..self.operand_b.len()))
+            .ok_or(Rc::RANGE)?;
         if !is_trial(ctx.state.session(self.policy_session)?) {
-            let time = ctx.time();
-            let info = time_info(ctx.state, time).to_bytes();
-            let rest = info
-                .get(usize::from(self.offset)..)
-                .ok_or(Rc::VALUE.parameter(2))?;
-            let a = rest
-                .get(..self.operand_b.len())
-                .ok_or(Rc::SIZE.parameter(1))?;
             if !self.operation.holds(a, &self.operand_b) {
                 return Err(Rc::POLICY);
             }

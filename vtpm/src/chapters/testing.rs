@@ -1,5 +1,6 @@
 //! Testing (Part 3, 10).
 
+use crate::chapters::capability::algorithms;
 use crate::command::Action;
 use crate::context::Context;
 use crate::rc::{Rc, Result};
@@ -45,6 +46,10 @@ impl Action for IncrementalSelfTest {
     type Response = IncrementalSelfTestResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<IncrementalSelfTestResponse> {
+        let known = |id: &u16| algorithms::ALL.iter().any(|(known, _)| known == id);
+        if !self.to_test.iter().all(known) {
+            return Err(Rc::VALUE.parameter(1));
+        }
         if !self.to_test.is_empty() && !crate::crypto_test::passes() {
             ctx.state.volatile.failure = true;
             return Err(Rc::FAILURE);

@@ -41,6 +41,11 @@ pub(crate) fn check_all(
     Ok(())
 }
 
+/// Whether the platform's authorization of a command needs physical presence.
+fn needs_presence(state: &State, spec: &CommandSpec) -> bool {
+    spec.flags.pp_always || state.hierarchies.pp_commands.contains(&spec.code)
+}
+
 fn check_one(
     state: &mut State,
     platform: &mut dyn Platform,
@@ -55,7 +60,7 @@ fn check_one(
         .and_then(|h| h.role)
         .filter(|_| used.associated.is_some());
     if used.associated == Some(Handle::PLATFORM)
-        && request.spec.flags.pp_always
+        && needs_presence(state, request.spec)
         && !platform.physical_presence()
     {
         return Err(Rc::PP);
@@ -234,10 +239,15 @@ pub(crate) fn hmac_key(state: &State, used: &UsedSession, session: &Session) -> 
             !is_bound_to(state, session, h)
         };
         if with_auth {
-            key.extend_from_slice(&state.auth_value_of(h));
+            key.extend_from_slice(&auth_value(state, used, h));
         }
     }
     key
+}
+
+fn auth_value(state: &State, used: &UsedSession, h: Handle) -> Tpm2bAuth {
+    let departed = used.departed.clone();
+    departed.unwrap_or_else(|| state.auth_value_of(h))
 }
 
 /// What identifies an entity with its present auth value, for binding.
@@ -325,5 +335,5 @@ fn policy_available(state: &State, h: Handle, spec: &CommandSpec, role: Option<R
 /// The auth value that the encryption of parameters uses with a session.
 pub(crate) fn crypt_auth(state: &State, used: &UsedSession) -> Tpm2bAuth {
     used.associated
-        .map_or_else(Tpm2bAuth::empty, |h| state.auth_value_of(h))
+        .map_or_else(Tpm2bAuth::empty, |h| auth_value(state, used, h))
 }

@@ -165,6 +165,11 @@ pub(crate) fn run(
     platform: &mut dyn Platform,
     pending: &mut Pending,
 ) -> Result<Option<Writer>> {
+    if pending.spec.flags.flushed {
+        for used in &mut pending.sessions {
+            used.departed = used.associated.map(|h| state.auth_value_of(h));
+        }
+    }
     let mut output = Output::default();
     let mut ctx = Context {
         state,

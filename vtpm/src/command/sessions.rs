@@ -22,6 +22,9 @@ pub struct UsedSession {
     pub auth: Tpm2bAuth,
     /// The handle that it authorizes.
     pub associated: Option<Handle>,
+    /// The auth value of what it authorized, if the command took that away:
+    /// the response is authenticated with it all the same.
+    pub departed: Option<Tpm2bAuth>,
 }
 
 impl UsedSession {
@@ -98,6 +101,7 @@ fn read_one(state: &State, r: &mut Reader<'_>, before: &[UsedSession]) -> Result
         attributes: r.read()?,
         auth: r.read()?,
         associated: None,
+        departed: None,
     };
     let attributes = session.attributes;
     if handle == Handle::PW {

@@ -41,6 +41,11 @@ crate::state_struct! {
         pub disable_clear: bool,
         /// Whether the TPM made the EPS itself.
         pub eps_from_tpm: bool,
+        /// Commands whose platform authorization needs physical presence, beside
+        /// those that always do; in ascending order.
+        pub pp_commands: Vec<u32>,
+        /// What SetAlgorithmSet said last.
+        pub algorithm_set: u32,
     }
 
     /// A policy and its hash algorithm; none when the digest is empty.
@@ -70,6 +75,8 @@ crate::state_struct! {
     pub struct Clock {
         /// The clock at the last commit, in milliseconds.
         pub clock: u64,
+        /// Whether no larger clock was ever reported, at the last Shutdown.
+        pub safe: bool,
         /// Resets since the last Clear.
         pub reset_count: u32,
         /// Resets ever.

@@ -11,7 +11,7 @@ const ENCRYPTING: u32 = 1 << 9;
 const METHOD: u32 = 1 << 10;
 
 /// By ascending identifier.
-pub(super) const ALL: &[(u16, u32)] = &[
+pub(crate) const ALL: &[(u16, u32)] = &[
     (id::RSA, ASYMMETRIC | OBJECT),
     (id::SHA1, HASH),
     (id::HMAC, HASH | SIGNING),

@@ -330,8 +330,8 @@ fn time_can_be_compared() {
         |operand: &[u8], offset, operation| run(&mut tpm, &compare(operand, offset, operation)).rc;
     let hour = 3_600_000u64.to_be_bytes();
     assert_eq!(rc(&hour, 0, 12), Rc::VALUE.parameter(3));
-    assert_eq!(rc(&hour, 26, 5), Rc::VALUE.parameter(2));
-    assert_eq!(rc(&hour, 20, 5), Rc::SIZE.parameter(1));
+    assert_eq!(rc(&hour, 26, 5), Rc::RANGE);
+    assert_eq!(rc(&hour, 20, 5), Rc::RANGE);
     assert_eq!(rc(&hour, 0, 5), Rc::SUCCESS);
     assert_eq!(rc(&hour, 0, 3), Rc::POLICY);
 }
