@@ -119,7 +119,6 @@ impl Action for EvictControl {
         }
         if persistent {
             ctx.state.persistent.remove(place);
-            ctx.detach_sessions(place);
             return Ok(EvictControlResponse {});
         }
         if ctx.state.persistent.get(place).is_some() {

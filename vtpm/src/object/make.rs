@@ -181,7 +181,7 @@ pub fn secret(
                 return Ok(random(hash.digest_size(), rng));
             }
             if data.len() > keyed_hash_limit(scheme.0) {
-                return Err(Rc::SIZE);
+                return Err(Rc::SIZE.parameter(1));
             }
             Ok(Zeroizing::new(data.to_vec()))
         }

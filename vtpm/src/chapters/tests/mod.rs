@@ -15,3 +15,4 @@ mod sessions;
 mod signing;
 mod snapshot;
 mod table;
+mod template_policy;

@@ -447,3 +447,19 @@ fn credentials_come_through_ecc_keys() {
 fn credentials_come_through_rsa_keys() {
     credential_round_trip(&rsa(STORAGE, AES128_CFB, Scheme::Null));
 }
+
+#[test]
+fn sealed_data_have_a_limit() {
+    let mut tpm = started(3);
+    let sealed = keyed_hash(SEALED, Scheme::Null);
+    let most = run(
+        &mut tpm,
+        &create_primary_command(Handle::OWNER, &sealed, b"", &[1; 128]),
+    );
+    assert_eq!(most.rc, Rc::SUCCESS);
+    let more = run(
+        &mut tpm,
+        &create_primary_command(Handle::OWNER, &sealed, b"", &[1; 129]),
+    );
+    assert_eq!(more.rc, Rc::SIZE.parameter(1));
+}
