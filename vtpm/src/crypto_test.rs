@@ -1,7 +1,12 @@
 //! Known answers that SelfTest compares the primitives with.
 
+use crate::crypto::CryptoError;
+use crate::crypto::ecc::{self, Curve};
 use crate::crypto::hash::HashAlg;
 use crate::crypto::hmac::hmac;
+use crate::crypto::kdf::kdfa;
+use crate::crypto::rng::{Drbg, Random};
+use crate::crypto::rsa::{PrivateKey, pkcs1_sign, pkcs1_verify};
 use crate::crypto::sym::{Mode, crypt};
 
 /// First bytes of H("abc") (FIPS 180-4 examples).
@@ -24,15 +29,101 @@ const AES_PLAIN: [u8; 16] = [
 ];
 const AES_CIPHER: [u8; 4] = [0x39, 0x25, 0x84, 0x1d];
 
+/// First bytes of KDFa with SHA-256 (SP 800-108), as OpenSSL has it.
+const KDFA: [u8; 4] = [0x1c, 0x41, 0xfe, 0xbb];
+
+/// First bytes of the random stream of a seed, as a few lines of Python made it.
+const STREAM: [u8; 4] = [0xd6, 0x98, 0xee, 0x2b];
+
+/// First bytes of the hash of what each curve gives: a public key, a signature,
+/// a shared secret. A few lines of Python made them.
+const CURVES: [(Curve, [u8; 8]); 3] = [
+    (
+        Curve::P256,
+        [0x90, 0x63, 0x9b, 0x53, 0x5a, 0xd1, 0xa2, 0xee],
+    ),
+    (
+        Curve::P384,
+        [0x16, 0x61, 0xa2, 0x58, 0xe5, 0x29, 0xcf, 0x63],
+    ),
+    (
+        Curve::P521,
+        [0xfc, 0xf4, 0xf0, 0xe6, 0x86, 0xb5, 0x4e, 0xeb],
+    ),
+];
+
+/// A key of 1024 bits, which the way of larger ones is too.
+static RSA_MODULUS: [u8; 128] = [
+    0xb2, 0x93, 0x42, 0x5f, 0x55, 0x09, 0x77, 0x04, 0x92, 0x55, 0x3d, 0x7f, 0x68, 0x4c, 0x96, 0x71,
+    0x5d, 0x0b, 0x03, 0x00, 0xe0, 0xf8, 0x1a, 0x71, 0x49, 0x2a, 0xfd, 0x2c, 0x12, 0x2a, 0xdc, 0xd0,
+    0xb3, 0x2e, 0x01, 0xce, 0xf0, 0xf9, 0xb9, 0xe4, 0x43, 0x80, 0x49, 0x71, 0x9a, 0xd8, 0xe3, 0x20,
+    0xaa, 0xfd, 0xc6, 0xd7, 0x87, 0x0b, 0xd6, 0xd1, 0xec, 0x13, 0x4d, 0x14, 0x79, 0xa0, 0x2c, 0xe1,
+    0x58, 0xda, 0xf5, 0xa1, 0xc7, 0xd8, 0xf1, 0xa2, 0x35, 0x49, 0x3d, 0xbe, 0x87, 0xd1, 0x95, 0xef,
+    0x01, 0xa1, 0x17, 0xd9, 0xb5, 0x5c, 0x33, 0x39, 0x74, 0xbe, 0xb3, 0xd0, 0x9d, 0x9e, 0x67, 0x64,
+    0xe1, 0x0b, 0x80, 0xbd, 0x27, 0xeb, 0x1a, 0xb8, 0x5d, 0xf0, 0x2a, 0x2b, 0x42, 0xd6, 0xfd, 0xcf,
+    0x01, 0x74, 0xcf, 0x5e, 0x2b, 0xb8, 0x09, 0x67, 0x36, 0xe4, 0xe0, 0xdf, 0x04, 0x04, 0xc9, 0x5b,
+];
+static RSA_PRIME: [u8; 64] = [
+    0xd7, 0xde, 0x75, 0x51, 0xec, 0x6c, 0x56, 0x6e, 0xb4, 0xef, 0xde, 0xce, 0x92, 0xc5, 0x2e, 0xc4,
+    0x16, 0x9d, 0xf4, 0x13, 0x98, 0x8f, 0x89, 0xf7, 0x7e, 0xc5, 0xdf, 0x61, 0x72, 0xda, 0xf6, 0x2f,
+    0x90, 0x7f, 0xd5, 0x56, 0x78, 0x6e, 0xed, 0xc3, 0xd5, 0xaa, 0xa3, 0x8b, 0x53, 0xdc, 0x21, 0xb6,
+    0x12, 0xaf, 0x91, 0x9b, 0xa6, 0x46, 0x16, 0xaa, 0x24, 0x39, 0x63, 0xd8, 0x6f, 0x37, 0x32, 0x79,
+];
+
+/// First bytes of the hash of its signature over H("abc").
+const RSA_SIGNATURE: [u8; 8] = [0xec, 0xc4, 0x33, 0xd7, 0xdd, 0x8b, 0xee, 0xcc];
+
 /// Whether all primitives give the known answers.
 pub(crate) fn passes() -> bool {
+    symmetric()
+        && CURVES
+            .iter()
+            .all(|(c, start)| curve(*c).is_ok_and(|digest| digest.starts_with(start)))
+        && rsa().is_ok_and(|digest| digest.starts_with(&RSA_SIGNATURE))
+}
+
+fn symmetric() -> bool {
     let hashes = ABC
         .iter()
         .all(|(alg, start)| alg.digest(&[b"abc"]).starts_with(start));
     let mac = hmac(HashAlg::Sha256, b"Jefe", &[b"what do ya want for nothing?"]);
     let mut block = AES_PLAIN;
     let aes = crypt(Mode::Ecb, true, &AES_KEY, &mut [0; 16], &mut block).is_ok();
-    hashes && mac.starts_with(&HMAC_CASE_2) && aes && block.starts_with(&AES_CIPHER)
+    let key = core::array::from_fn::<u8, 16, _>(|i| i as u8);
+    let (u, v) = ([0xa0, 0xa1, 0xa2, 0xa3], [0xb0, 0xb1, 0xb2]);
+    let derived = kdfa(HashAlg::Sha256, &key, b"STORAGE", &u, &v, 384);
+    let mut stream = [0; 4];
+    Drbg::derive(&SEED, b"primary", &[b"name", b"", b"unique"]).fill(&mut stream);
+    hashes
+        && mac.starts_with(&HMAC_CASE_2)
+        && aes
+        && block.starts_with(&AES_CIPHER)
+        && derived.starts_with(&KDFA)
+        && stream == STREAM
+}
+
+/// The seed of the tests' random streams.
+const SEED: [u8; 32] = [0x5a; 32];
+
+/// Makes a key, signs, verifies, and multiplies the public point.
+fn curve(curve: Curve) -> Result<crate::crypto::hash::Digest, CryptoError> {
+    let mut stream = Drbg::derive(&SEED, b"self test", &[&curve.id().to_be_bytes()]);
+    let (d, point) = ecc::generate(curve, &mut stream);
+    let digest = HashAlg::Sha256.digest(&[b"abc"]);
+    let (r, s) = ecc::ecdsa_sign(curve, &d, &digest, &mut stream)?;
+    ecc::ecdsa_verify(curve, &point, &digest, &r, &s)?;
+    let shared = ecc::mul(curve, &d, &point)?;
+    Ok(HashAlg::Sha256.digest(&[&point.x, &point.y, &r, &s, &shared.x]))
+}
+
+/// Loads a key, signs and verifies.
+fn rsa() -> Result<crate::crypto::hash::Digest, CryptoError> {
+    let key = PrivateKey::from_prime(&RSA_MODULUS, 65537, &RSA_PRIME)?;
+    let digest = HashAlg::Sha256.digest(&[b"abc"]);
+    let mut stream = Drbg::derive(&SEED, b"self test", &[]);
+    let signature = pkcs1_sign(&key, HashAlg::Sha256, &digest, &mut stream)?;
+    pkcs1_verify(key.public(), HashAlg::Sha256, &digest, &signature)?;
+    Ok(HashAlg::Sha256.digest(&[&signature]))
 }
 
 #[cfg(test)]
