@@ -38,7 +38,7 @@ macro_rules! commands {
                 $(pub $p: $pty,)*
             }
 
-            #[doc = concat!("The response of [`", stringify!($name), "`].")]
+            #[doc = concat!("The response of [`", stringify!($name), "`](struct@", stringify!($name), ").")]
             #[allow(missing_docs)]
             #[derive(Clone, Debug)]
             pub struct $rname {
