@@ -36,6 +36,13 @@ pub struct Options {
     #[arg(long, visible_alias = "rm")]
     pub remanufacture: bool,
 
+    /// Provision a new TPM: endorsement keys with certificates in the usual NV
+    /// indices and persistent keys, signed by an authority that is made for it.
+    /// The authority's own certificate goes to this file (DER); its key is not
+    /// kept. A TPM that is there already stays as it is.
+    #[arg(long, value_name = "FILE")]
+    pub authority: Option<PathBuf>,
+
     /// Say more on standard error: once for connections, twice for each request.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

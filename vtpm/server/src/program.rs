@@ -38,7 +38,10 @@ fn host(options: &Options) -> Result<Host> {
 fn serve(options: &Options) -> Result<()> {
     // The ports first: a state is made only for a server that can run.
     let server = Server::bind(options.listen, options.port)?;
-    let machine = Machine::new(Box::new(HostTpm::new(host(options)?)?));
+    let machine = Machine::new(Box::new(HostTpm::new(
+        host(options)?,
+        options.authority.as_deref(),
+    )?));
     let port = server.port();
     let mut out = std::io::stdout();
     writeln!(

@@ -1,9 +1,13 @@
 //! The crate `vtpm` as the server's engine.
 
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result, anyhow};
 use tracing::error;
 use vtpm::limits::MAX_RESPONSE_SIZE;
-use vtpm::{Progress, Tpm};
+use vtpm::provision::{EndorsementKey, LocalAuthority};
+use vtpm::{Platform, Progress, Tpm};
 
 use crate::engine::Engine;
 use crate::host::Host;
@@ -11,6 +15,11 @@ use crate::host::Host;
 /// How much of a long command is done before the server looks whether it is
 /// cancelled; a few milliseconds.
 const SLICES: u32 = 4;
+
+/// Startup(CLEAR).
+const STARTUP: [u8; 12] = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0];
+/// Shutdown(CLEAR).
+const SHUTDOWN: [u8; 12] = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x45, 0, 0];
 
 /// A TPM on a host.
 pub struct HostTpm {
@@ -31,18 +40,59 @@ fn reason(problem: vtpm::StateError) -> String {
     }
 }
 
+/// Endorsement keys, their certificates, and the certificate of the authority
+/// that signed them.
+fn provision(tpm: &mut Tpm<Host>, certificate: &Path) -> Result<()> {
+    let mut seed = [0; 32];
+    tpm.platform()
+        .entropy(&mut seed)
+        .map_err(|_| anyhow!("no entropy"))?;
+    let mut authority = LocalAuthority::new(&seed, "Rampart local EK authority", &today()?);
+    let own = authority
+        .certificate()
+        .context("the authority's certificate")?;
+    std::fs::write(certificate, own).with_context(|| certificate.display().to_string())?;
+    tpm.power_on().map_err(|problem| anyhow!(reason(problem)))?;
+    let mut response = [0; MAX_RESPONSE_SIZE];
+    tpm.execute(0, &STARTUP, &mut response);
+    tpm.provision(&mut authority, &EndorsementKey::ALL)
+        .map_err(|problem| anyhow!("{problem:?}"))?;
+    tpm.execute(0, &SHUTDOWN, &mut response);
+    Ok(())
+}
+
+/// Today's beginning as certificates write it: `20260131000000Z`.
+fn today() -> Result<String> {
+    let days = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86400;
+    // Years begin in March here, so that leap days come last.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    Ok(format!("{year:04}{month:02}{day:02}000000Z"))
+}
+
 impl HostTpm {
-    /// The TPM whose records the host has, or a new one if it has none.
+    /// The TPM whose records the host has, or a new one if it has none. A new
+    /// one is provisioned if there is a place for the authority's certificate.
     ///
     /// # Errors
-    /// The records are not a TPM's; they are left as they are.
-    pub fn new(host: Host) -> Result<Self> {
+    /// The records are not a TPM's; they are left as they are. Or the new TPM
+    /// could not be provisioned.
+    pub fn new(host: Host, authority: Option<&Path>) -> Result<Self> {
         let new = host.is_empty();
         let mut tpm = Tpm::new(host);
         if new {
             tpm.manufacture()
                 .map_err(|problem| anyhow!(reason(problem)))
                 .context("a new TPM cannot be made")?;
+            if let Some(certificate) = authority {
+                provision(&mut tpm, certificate).context("the new TPM cannot be provisioned")?;
+            }
         }
         // Before anybody waits for it: a state that is no good is said now.
         let read = tpm.power_on();
