@@ -152,10 +152,10 @@ impl Action for PolicyCounterTimer {
             .get(usize::from(self.offset)..)
             .and_then(|rest| rest.get(..self.operand_b.len()))
             .ok_or(Rc::RANGE)?;
-        if !is_trial(ctx.state.session(self.policy_session)?) {
-            if !self.operation.holds(a, &self.operand_b) {
-                return Err(Rc::POLICY);
-            }
+        if !is_trial(ctx.state.session(self.policy_session)?)
+            && !self.operation.holds(a, &self.operand_b)
+        {
+            return Err(Rc::POLICY);
         }
         let arguments = arguments(
             ctx,
