@@ -194,7 +194,6 @@ impl Action for SequenceComplete {
             }
         };
         ctx.state.volatile.transient.remove(&self.sequence_handle.0);
-        ctx.detach_sessions(self.sequence_handle);
         Ok(SequenceCompleteResponse {
             result: Tpm2bDigest::from(result),
             validation,
@@ -243,7 +242,6 @@ impl Action for EventSequenceComplete {
             pcr::changed(ctx.state, pcr);
         }
         ctx.state.volatile.transient.remove(&self.sequence_handle.0);
-        ctx.detach_sessions(self.sequence_handle);
         Ok(EventSequenceCompleteResponse {
             results: DigestValues::cut(results),
         })

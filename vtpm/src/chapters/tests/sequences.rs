@@ -2,6 +2,7 @@
 
 use crate::crypto::hash::HashAlg;
 use crate::rc::Rc;
+use crate::testing::client::{ClientSession, Start, run_with};
 use crate::testing::{Command, reset, run, started};
 use crate::wire::{
     DigestValues, Handle, Marshal, Reader, Tpm2bAuth, Tpm2bDigest, Tpm2bMaxBuffer, Unmarshal,
@@ -177,4 +178,27 @@ fn a_crtm_measures_itself_before_startup_and_a_drtm_after() {
         HashAlg::Sha256.digest(&[&[0; 32], &digest]).to_vec()
     );
     assert_eq!(read(&mut tpm, 18), [0; 32]);
+}
+
+/// The sequence is gone when the response is made, its auth value still counts
+/// (tpm2-tss found that it did not).
+#[test]
+fn the_answer_that_ends_a_sequence_is_authenticated_with_its_auth_value() {
+    let mut tpm = started(9);
+    let mut s = [ClientSession::start(&mut tpm, &Start::default())
+        .unwrap()
+        .with_auth(b"sequence")];
+    let sequence = run(&mut tpm, &start(b"sequence", Some(HashAlg::Sha256)))
+        .handle
+        .unwrap();
+    let complete = Command::new(COMPLETE)
+        .handle(sequence)
+        .with(&buffer(b"abc"))
+        .with(&Handle::OWNER);
+    let response = run_with(&mut tpm, &complete, &[Vec::new()], &mut s);
+    assert_eq!(response.rc, Rc::SUCCESS);
+    assert_eq!(
+        result(&response.parameters).0,
+        HashAlg::Sha256.digest(&[b"abc"]).to_vec()
+    );
 }
