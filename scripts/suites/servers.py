@@ -32,12 +32,14 @@ def program(tpm):
 
 
 def folder(tpm):
-    """A folder with this TPM's program and no other, for a PATH."""
+    """A folder with this TPM's program, tpm2-tools and no other TPM, for a PATH."""
     path = OUT / "bin" / tpm
     path.mkdir(parents=True, exist_ok=True)
-    link = path / PROGRAMS[tpm]
-    target = program(tpm)
-    if not link.is_symlink() or link.readlink() != target:
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+    tools = pathlib.Path(shutil.which("tpm2") or "/usr/bin/tpm2").parent
+    targets = [program(tpm), *tools.glob("tpm2*")]
+    for name, target in {target.name: target for target in targets}.items():
+        link = path / (PROGRAMS[tpm] if target == program(tpm) else name)
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
     return path

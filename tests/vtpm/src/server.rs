@@ -66,6 +66,13 @@ fn free_ports() -> Result<u16> {
     bail!("no two free ports in a row")
 }
 
+/// A folder for state files: in memory, if it can be.
+fn folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .context("a folder for the state")
+}
+
 fn connect(port: u16, process: &mut Child) -> Result<TcpStream> {
     let begin = Instant::now();
     loop {
@@ -98,7 +105,9 @@ impl Server {
         }
     }
 
-    /// The same with a state file, as swtpm always has one.
+    /// The same with a state file, as swtpm always has one, and both in memory
+    /// where there is such a folder: `vtpm-server` flushes every change to the
+    /// disk, swtpm does not, and it is not the disk that is measured.
     ///
     /// # Errors
     /// The program is missing or does not start.
@@ -111,7 +120,7 @@ impl Server {
 
     fn start_vtpm(options: &[&str]) -> Result<Self> {
         let program = vtpm_program();
-        let folder = tempfile::tempdir()?;
+        let folder = folder()?;
         let mut process = Process::new(&program)
             .args(["--port", "0"])
             .args(options)
@@ -146,7 +155,7 @@ impl Server {
         // Ports that are free for one thread are free for another one, too.
         static STARTING: Mutex<()> = Mutex::new(());
         let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = tempfile::tempdir()?;
+        let folder = folder()?;
         for _ in 0..5 {
             let port = free_ports()?;
             let mut process = Process::new("swtpm")

@@ -350,7 +350,6 @@ fn pins() {
             &define(OWNERWRITE | OWNERREAD | AUTHREAD | NO_DA | kind, 8),
         );
         pair.same("not written", &use_it(b"nv"));
-        pair.same("half", &write(&[0, 0, 0, 0], 0));
         pair.same("count 0 of 2", &write(&[0, 0, 0, 0, 0, 0, 0, 2], 0));
         let session = pair.session(1, alg::SHA256);
         for password in [&b"nv"[..], b"no", b"nv", b"no", b"no", b"nv", b"nv"] {

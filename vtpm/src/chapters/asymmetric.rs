@@ -64,6 +64,9 @@ impl Action for RsaEncrypt {
         let mut rng = ctx.fork_rng();
         let object = ctx.state.object(self.key_handle)?;
         let key = rsa_public(&object.public).map_err(|rc| rc.handle(1))?;
+        if !object.has(ObjectAttributes::DECRYPT) {
+            return Err(Rc::ATTRIBUTES.handle(1));
+        }
         check_label(&self.label)?;
         let encrypted = match select_scheme(object, self.in_scheme.0)? {
             Scheme::Null => key.encrypt_raw(&self.message),

@@ -91,7 +91,7 @@ pub(crate) fn read(
 
 fn read_one(state: &State, r: &mut Reader<'_>, before: &[UsedSession]) -> Result<UsedSession> {
     let handle: Handle = r.read()?;
-    ShAuthSession::check(handle).map_err(|_| Rc::HANDLE)?;
+    ShAuthSession::check(handle)?;
     if handle.is_session() && state.session(handle).is_err() {
         return Err(Rc::reference_session(before.len()));
     }
