@@ -4,6 +4,7 @@ mod asymmetric;
 mod basics;
 mod certify_x509;
 mod create_loaded;
+mod credential;
 mod duplication;
 mod fuzz;
 pub(crate) mod keys;

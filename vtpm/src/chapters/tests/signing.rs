@@ -3,6 +3,7 @@
 use super::keys::*;
 use crate::crypto::hash::HashAlg;
 use crate::rc::Rc;
+use crate::testing::client::{ClientSession, Start, run_with};
 use crate::testing::{Command, Response, run, started};
 use crate::wire::*;
 use std::vec;
@@ -358,5 +359,41 @@ fn time_and_audit_are_attested() {
     let audit = info(&run(&mut tpm, &command(0x133)), st::ATTEST_COMMAND_AUDIT);
     let codes = HashAlg::Sha256.digest(&[&0x140u32.to_be_bytes()]);
     assert_eq!(audit.rest[audit.rest.len() - 32..], codes[..]);
+    check_signature(&mut tpm, key, &audit);
+}
+
+#[test]
+fn the_digest_of_an_audited_command_is_attested() {
+    let mut tpm = started(7);
+    let key = primary(
+        &mut tpm,
+        Handle::ENDORSEMENT,
+        &ecc(SIGNING, SymDefObject(None), ECDSA),
+    );
+    let mut s = [ClientSession::start(&mut tpm, &Start::default()).unwrap()];
+    let digest_of = |tpm: &mut TestTpm, session: Handle| {
+        let command = Command::new(0x14D)
+            .auth(Handle::ENDORSEMENT, b"")
+            .auth(key, b"")
+            .handle(session);
+        run(
+            tpm,
+            &command
+                .with(&Tpm2bData::empty())
+                .with(&SigScheme(Scheme::Null)),
+        )
+    };
+    let session = s[0].handle;
+    assert_eq!(digest_of(&mut tpm, session).rc, Rc::TYPE.handle(3));
+    s[0].attributes = s[0].attributes.with(SessionAttributes::AUDIT);
+    let audited = Command::new(0x17B).with(&8u16);
+    let response = run_with(&mut tpm, &audited, &[], &mut s);
+    assert_eq!(response.rc, Rc::SUCCESS);
+    let audit = info(&digest_of(&mut tpm, session), st::ATTEST_SESSION_AUDIT);
+    let cp = HashAlg::Sha256.digest(&[&0x17Bu32.to_be_bytes(), &audited.parameters]);
+    let rp = HashAlg::Sha256.digest(&[&[0; 4], &0x17Bu32.to_be_bytes(), &response.parameters]);
+    let digest = HashAlg::Sha256.digest(&[&[0; 32], &cp, &rp]);
+    // It is the exclusive session: nothing else was audited since.
+    assert_eq!(audit.rest, [&[1, 0, 32], &digest[..]].concat());
     check_signature(&mut tpm, key, &audit);
 }
