@@ -8,6 +8,16 @@
 //! [`crypto`]. Comments cite the specification by part and section.
 #![no_std]
 #![forbid(unsafe_code)]
+// Nothing that a command says may end in a panic.
+#![cfg_attr(
+    not(any(test, feature = "sample")),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "sample"))]

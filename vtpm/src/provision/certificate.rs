@@ -1,13 +1,10 @@
 //! Certificates of endorsement keys (TCG EK Credential Profile, 3.2) and of
 //! the authority that signs them (RFC 5280).
 
-use super::der::{
-    BIT_STRING, GENERALIZED_TIME, NULL, OCTET_STRING, SET, TRUE, UTF8_STRING, bits, context,
-    integer, sequence, tagged,
-};
 use crate::crypto::ecc::{self, Curve, Point};
 use crate::crypto::hash::HashAlg;
 use crate::crypto::rng::{Drbg, Random};
+use crate::der::{self, tag, unsigned as integer, value as tagged};
 use crate::wire::{Public, PublicParams, Unique};
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
@@ -35,6 +32,29 @@ mod oid {
 
 /// The end of validity of what does not end (RFC 5280, 4.1.2.5).
 const FOREVER: &[u8] = b"99991231235959Z";
+
+const GENERALIZED_TIME: u8 = 0x18;
+const SET: u8 = 0x31;
+const UTF8_STRING: u8 = 0x0C;
+/// TRUE.
+const TRUE: [u8; 3] = [tag::BOOLEAN, 1, 0xFF];
+/// NULL.
+const NULL: [u8; 2] = [tag::NULL, 0];
+
+/// A SEQUENCE.
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    tagged(tag::SEQUENCE, parts)
+}
+
+/// A BIT STRING of whole bytes.
+fn bits(bytes: &[u8]) -> Vec<u8> {
+    tagged(tag::BIT_STRING, &[&[0], bytes])
+}
+
+/// The value `[n]`.
+fn context(n: u8, parts: &[&[u8]]) -> Vec<u8> {
+    tagged(der::context(n), parts)
+}
 
 /// What signs certificates of endorsement keys.
 pub trait Authority {
@@ -96,11 +116,15 @@ impl LocalAuthority {
         let extensions = [
             extension(oid::BASIC_CONSTRAINTS, true, &sequence(&[&TRUE])),
             // keyCertSign, cRLSign
-            extension(oid::KEY_USAGE, true, &tagged(BIT_STRING, &[&[1, 0x06]])),
+            extension(
+                oid::KEY_USAGE,
+                true,
+                &tagged(tag::BIT_STRING, &[&[1, 0x06]]),
+            ),
             extension(
                 oid::SUBJECT_KEY_ID,
                 false,
-                &tagged(OCTET_STRING, &[&key_id]),
+                &tagged(tag::OCTET_STRING, &[&key_id]),
             ),
         ];
         let name = self.name();
@@ -144,7 +168,7 @@ impl Authority for LocalAuthority {
 /// An Extension.
 fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let critical: &[u8] = if critical { &TRUE } else { &[] };
-    sequence(&[oid, critical, &tagged(OCTET_STRING, &[value])])
+    sequence(&[oid, critical, &tagged(tag::OCTET_STRING, &[value])])
 }
 
 /// A SubjectPublicKeyInfo of a point.
@@ -166,11 +190,11 @@ fn key_info(public: &Public) -> Option<(Vec<u8>, [u8; 4])> {
             let e = if *exponent == 0 { 65537 } else { *exponent };
             let key = sequence(&[&integer(n), &integer(&e.to_be_bytes())]);
             let info = sequence(&[&sequence(&[oid::RSA_ENCRYPTION, &NULL]), &bits(&key)]);
-            Some((info, [BIT_STRING, 2, 5, 0x20]))
+            Some((info, [tag::BIT_STRING, 2, 5, 0x20]))
         }
         (PublicParams::Ecc { curve, .. }, Unique::Ecc(point)) => Some((
             ecc_info(*curve, &point.x, &point.y),
-            [BIT_STRING, 2, 3, 0x08],
+            [tag::BIT_STRING, 2, 3, 0x08],
         )),
         _ => None,
     }

@@ -3,7 +3,6 @@
 //! keys.
 
 mod certificate;
-mod der;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 
 mod dsa;
 mod group;
+// Its hexadecimal digits are read when the crate is compiled.
+#[allow(clippy::indexing_slicing, clippy::panic)]
 mod parameters;
 mod schnorr;
 
@@ -150,7 +152,7 @@ pub fn mul2(curve: Curve, a: &[u8], p: &Point, b: &[u8], q: &Point) -> Result<Po
 pub fn reduce(curve: Curve, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     with_curve!(curve, C => {
         let mut out = group::bytes::<C>(&group::reduce::<C>(bytes));
-        if super::hmac::ct_eq(&out, &[0; 66][..curve.field_len()])
+        if super::hmac::ct_eq(&out, &alloc::vec![0; curve.field_len()])
             && let Some(last) = out.last_mut()
         {
             *last = 1;
