@@ -3,7 +3,7 @@
 ARGS ?=
 
 .PHONY: help setup build image images machine run smoke test lint doc soak clean
-.PHONY: bench bench-check bench-baseline bench-picture
+.PHONY: bench-vtpm bench bench-check bench-baseline bench-picture
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -48,6 +48,9 @@ bench-baseline: build ## the figures as they are now: to docs/figures.json and t
 
 bench-picture: build ## docs/boot.svg: a boot by phase, with its exits by reason
 	@scripts/bench --picture $(ARGS)
+
+bench-vtpm: setup ## vtpm-server against swtpm, command by command
+	@scripts/bench-vtpm $(ARGS)
 
 soak: build ## what takes too long for every change: many boots, 64 vCPUs, long random runs
 	@scripts/soak $(ARGS)
