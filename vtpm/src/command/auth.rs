@@ -171,7 +171,9 @@ fn hmac_matches(state: &State, request: &Request<'_>, index: usize, session: &Se
         return false;
     };
     let key = hmac_key(state, used, session);
-    if session.is_policy() && key.is_empty() && used.auth.is_empty() {
+    // With an empty key anyone could compute it, so it may be left out
+    // (Part 1, 19.6.4).
+    if key.is_empty() && used.auth.is_empty() {
         return true;
     }
     let hash = cp_hash(

@@ -84,9 +84,9 @@ pub(crate) fn finish(
             }
         }
         let key = hmac_key(state, used, &session);
-        let silent = session.is_policy()
-            && (session.policy.password_needed && used.associated.is_some()
-                || key.is_empty() && used.auth.is_empty());
+        let silent =
+            session.is_policy() && session.policy.password_needed && used.associated.is_some()
+                || key.is_empty() && used.auth.is_empty();
         session.nonce_tpm.marshal(out);
         attributes.marshal(out);
         if silent {
