@@ -172,7 +172,7 @@ fn hmac_matches(state: &State, request: &Request<'_>, index: usize, session: &Se
     };
     let key = hmac_key(state, used, session);
     // With an empty key anyone could compute it, so it may be left out
-    // (Part 1, 19.6.4).
+    // (Part 1, 16.6.16).
     if key.is_empty() && used.auth.is_empty() {
         return true;
     }
