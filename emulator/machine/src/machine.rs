@@ -86,6 +86,7 @@ impl Machine {
         if let Some(slot) = self.vcpus.get_mut(index) {
             slot.requests.push(request);
             slot.waiting = false;
+            processors::set_asked(index, true);
             processors::kick(index);
         }
     }
@@ -97,6 +98,7 @@ impl Machine {
             Some(slot) => core::mem::take(&mut slot.requests),
             None => Vec::new(),
         };
+        processors::set_asked(index, false);
         for request in requests {
             levels::take(self, request);
         }

@@ -45,6 +45,8 @@ struct Processor {
     parked: AtomicBool,
     /// An NMI of the machine is under way to it.
     kicked: AtomicBool,
+    /// Others asked something of its vCPU that it has not done yet. Changed with the lock held.
+    asked: AtomicBool,
 }
 
 static PROCESSORS: [Processor; MAX] = [const {
@@ -53,6 +55,7 @@ static PROCESSORS: [Processor; MAX] = [const {
         in_guest: AtomicBool::new(false),
         parked: AtomicBool::new(false),
         kicked: AtomicBool::new(false),
+        asked: AtomicBool::new(false),
     }
 }; MAX];
 static COUNT: AtomicUsize = AtomicUsize::new(1);
@@ -170,13 +173,20 @@ fn enter_loop(index: usize, mut own: Box<(Vcpu, Park)>) -> ! {
             core::mem::swap(&mut machine.vcpu, &mut own.0);
             let parked = matches!(run, Run::Park);
             PROCESSORS[index].parked.store(parked, Ordering::SeqCst);
-            PROCESSORS[index].in_guest.store(true, Ordering::SeqCst);
+            let leaves = !matches!(run, Run::Wait(_));
+            PROCESSORS[index].in_guest.store(leaves, Ordering::SeqCst);
             run
         };
         code = match run {
             Run::Guest => Some(own.0.run()),
             Run::Park => {
                 own.1.wait();
+                None
+            }
+            Run::Wait(other) => {
+                while is_asked(other) && !is_asked(index) {
+                    core::hint::spin_loop();
+                }
                 None
             }
         };
@@ -207,11 +217,30 @@ fn next(machine: &mut Machine, index: usize, code: Option<u64>) -> Run {
         }
         return Run::Park;
     }
+    if let Some(other) = machine.vcpu.stopping {
+        if is_asked(other) {
+            return Run::Wait(other);
+        }
+        machine.vcpu.stopping = None;
+    }
     if let Some(reason) = scenario::processor::before_entry(machine) {
         machine::end(machine, Ended::Stuck(reason));
     }
     machine.vcpu.select_root(machine.memory.npt());
     Run::Guest
+}
+
+/// Notes whether others asked something of a vCPU that it has not done yet.
+pub(crate) fn set_asked(index: usize, asked: bool) {
+    if let Some(processor) = PROCESSORS.get(index) {
+        processor.asked.store(asked, Ordering::SeqCst);
+    }
+}
+
+fn is_asked(index: usize) -> bool {
+    PROCESSORS
+        .get(index)
+        .is_some_and(|processor| processor.asked.load(Ordering::SeqCst))
 }
 
 /// Makes a processor leave the guest, or its rest, and look for requests.

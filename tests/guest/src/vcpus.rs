@@ -100,6 +100,12 @@ pub(crate) fn run(vcpu: usize, life: usize) -> bool {
     host::create_vcpu(vcpu as u32, svsm::level(), page, features())
 }
 
+/// Tells the host to run it no more.
+pub(crate) fn stop(vcpu: usize, life: usize) -> bool {
+    let page = vmsa_page(vcpu, life).gpa().get();
+    host::destroy_vcpu(vcpu as u32, svsm::level(), page)
+}
+
 /// Starts a vCPU.
 pub(crate) fn start(
     vcpu: usize,

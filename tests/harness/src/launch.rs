@@ -98,6 +98,13 @@ impl Launch {
         self.option("--smp", count.to_string())
     }
 
+    /// All of QEMU on one processor of this computer.
+    #[must_use]
+    pub fn on_one_processor(mut self) -> Self {
+        self.arguments.push("--one-processor".into());
+        self
+    }
+
     /// Adds to Linux's command line.
     #[must_use]
     pub fn append(mut self, text: &str) -> Self {

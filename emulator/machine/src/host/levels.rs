@@ -208,7 +208,13 @@ pub(crate) fn carry_out(machine: &mut Machine, asked: Creation) -> Option<()> {
             machine.request(target, Request::Start { level, vmsa });
         }
         AP_DESTROY if own => machine.vcpu.levels[usize::from(level)].vmsa = None,
-        AP_DESTROY => machine.request(target, Request::Stop { level }),
+        // A host takes an IPI's time for it. This one's processors may be threads that wait for
+        // their turn, so the exit ends only when the VMSA is no longer in use: OVMF takes no
+        // second try when it cannot have it back.
+        AP_DESTROY => {
+            machine.request(target, Request::Stop { level });
+            machine.vcpu.stopping = Some(target);
+        }
         _ => return None,
     }
     Some(())

@@ -29,6 +29,8 @@ pub(crate) struct LevelState {
 pub(crate) enum Run {
     Guest,
     Park,
+    /// Nothing, until the other vCPU of that index has done what was asked of it.
+    Wait(usize),
 }
 
 /// Why a vCPU runs nothing.
@@ -53,6 +55,8 @@ pub(crate) struct Vcpu {
     pub(crate) levels: [LevelState; 4],
     /// Set while it runs nothing until the host has a level to run.
     pub(crate) waiting: Option<Waiting>,
+    /// The vCPU that it had stopped, and that may still be on its way out of the guest.
+    pub(crate) stopping: Option<usize>,
     /// Accesses to pages that are not validated, with nothing done about them.
     pub(crate) unvalidated: Unvalidated,
 }
@@ -98,6 +102,7 @@ impl Vcpu {
             level: 0,
             levels: [LevelState::default(); 4],
             waiting: Some(Waiting::NeverStarted),
+            stopping: None,
             unvalidated: Unvalidated::default(),
         }
     }

@@ -21,6 +21,10 @@ pub(crate) const CHECKS: &[Check] = &[
     check("create_vcpu/in any order, started in another", any_order),
     check("several vCPUs/each is served", each_is_served),
     check("delete_vcpu/of a VMSA that runs: it runs on", running),
+    check(
+        "delete_vcpu/of a VMSA that the host was told to stop",
+        stopped,
+    ),
     check("delete_vcpu/the own VMSA does not return", own),
     check(
         "delete_vcpu/by three at once: one succeeds",
@@ -107,6 +111,18 @@ fn is_deleted(vcpu: usize) -> Outcome {
         is_ordinary(page)?;
     }
     result("again", delete(vcpu), SvsmResult::INVALID_PARAMETER)
+}
+
+/// OVMF starts its processors again like this, and takes no second try when the first fails.
+fn stopped() -> Outcome {
+    for _ in 0..ROUNDS / 4 {
+        holds("AP destruction", vcpus::stop(LAST, 0))?;
+        hands::forget(LAST);
+        succeeds("result", delete(LAST))?;
+        is_deleted(LAST)?;
+        start_last()?;
+    }
+    Ok(())
 }
 
 fn own() -> Outcome {

@@ -135,10 +135,26 @@ fn change_batch(ghcb: &mut Ghcb, count: usize) -> bool {
 /// Tells the host which VMSA a vCPU is to run at a level.
 #[inline(never)]
 pub(crate) fn create_vcpu(apic_id: u32, level: Vmpl, vmsa: u64, features: SevFeatures) -> bool {
+    ask_for_vcpu(ApOperation::CREATE, apic_id, level, vmsa, features)
+}
+
+/// Tells the host that a vCPU is to run nothing at a level any more.
+pub(crate) fn destroy_vcpu(apic_id: u32, level: Vmpl, vmsa: u64) -> bool {
+    let features = SevFeatures::empty();
+    ask_for_vcpu(ApOperation::DESTROY, apic_id, level, vmsa, features)
+}
+
+fn ask_for_vcpu(
+    operation: ApOperation,
+    apic_id: u32,
+    level: Vmpl,
+    vmsa: u64,
+    features: SevFeatures,
+) -> bool {
     let creation = ApCreation {
         apic_id,
         vmpl: level.get(),
-        operation: ApOperation::CREATE,
+        operation,
     };
     let mut ghcb = Ghcb::zeroed();
     ghcb.begin(ExitCode::AP_CREATION, creation.exit_info1(), vmsa);
