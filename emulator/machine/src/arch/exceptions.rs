@@ -18,8 +18,10 @@ global_asm!(
     ".set i, 0",
     ".rept 32",
     ".balign 16",
-    // An NMI is a kick that has done its work by ending the guest's run.
+    // GIF is set for nothing but this, so an NMI comes from the loop below and ends it.
     ".if i == 2",
+    "lea rax, [rip + nmi_taken]",
+    "mov [rsp], rax",
     "iretq",
     ".endif",
     ".if !((i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30))",
@@ -48,10 +50,24 @@ global_asm!(
     "and rsp, -16",
     "call machine_exception",
     "ud2",
+    // With GIF set QEMU may do something else first, and not look again before the next branch.
+    ".globl machine_take_nmi",
+    "machine_take_nmi:",
+    "stgi",
+    "2:",
+    "pause",
+    "jmp 2b",
+    "nmi_taken:",
+    "clgi",
+    "ret",
 );
 
 unsafe extern "C" {
     static exception_stubs: u8;
+}
+
+unsafe extern "sysv64" {
+    fn machine_take_nmi();
 }
 
 #[repr(C)]
@@ -135,9 +151,10 @@ extern "sysv64" fn machine_exception(frame: &Frame) -> ! {
     exit::end(ExitStatus::Internal)
 }
 
-/// Takes the NMI that made the guest exit: #VMEXIT leaves it pending.
+/// Takes the NMI that made the guest exit: #VMEXIT leaves it pending. Waits for ever if there is
+/// none.
 pub(crate) fn take_nmi() {
-    // SAFETY: RFLAGS.IF is clear, so the handler of vector 2, which returns at
-    // once, is all that can run while GIF is set.
-    unsafe { asm!("stgi", "nop", "clgi", options(nostack)) };
+    // SAFETY: RFLAGS.IF is clear, so the handler of vector 2 is all that can run while GIF is set.
+    // It changes rax only, and goes on where the function leaves its loop.
+    unsafe { machine_take_nmi() };
 }
