@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use vtpm::testing::fuzz::Fuzz;
+use vtpm::testing::fuzz::chain::CHAINS;
 
 /// Commands of one case.
 const COMMANDS: usize = 2000;
@@ -38,6 +39,7 @@ fn main() {
     }));
     let begin = Instant::now();
     let mut by_code: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut chains = vec![(0, 0); CHAINS.len()];
     let (mut commands, mut successes, mut seed) = (0, 0, first);
     while begin.elapsed() < Duration::from_secs(seconds) {
         SEED.store(seed, Relaxed);
@@ -48,6 +50,10 @@ fn main() {
         for (code, n) in fuzz.met.by_code {
             *by_code.entry(code).or_default() += n;
         }
+        for (number, (begun, ended)) in fuzz.met.chains {
+            chains[number].0 += begun;
+            chains[number].1 += ended;
+        }
         seed += 1;
     }
     println!(
@@ -56,5 +62,8 @@ fn main() {
     );
     for spec in vtpm::command::all() {
         println!("{:>9} {}", by_code.get(&spec.code).unwrap_or(&0), spec.name);
+    }
+    for ((name, _), (begun, ended)) in CHAINS.iter().zip(chains) {
+        println!("{ended:>9} of {begun} chains: {name}");
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod fuzz;
+pub mod x509;
 
 use crate::limits::MAX_RESPONSE_SIZE;
 use crate::platform::{Change, Platform, PlatformError, Record};

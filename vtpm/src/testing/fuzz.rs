@@ -3,11 +3,12 @@
 //! A case is a seed and a number of commands: the same pair does the same, so
 //! that a finding is two numbers. Some commands are structured (handles,
 //! sessions and parameters of their types), some are such commands with bytes
-//! changed, some are noise.
+//! changed, some are noise; and some come in chains.
 
+pub mod chain;
 mod useful;
 
-use super::{MemoryPlatform, send, started};
+use super::{MemoryPlatform, Response, send, started};
 use crate::command::{self, CommandSpec};
 use crate::platform::Platform;
 use crate::rc::Rc;
@@ -37,6 +38,8 @@ pub struct Met {
     pub successes: u64,
     /// Successes by command code.
     pub by_code: alloc::collections::BTreeMap<u32, u64>,
+    /// Chains begun and come to their end, by their place in `chain::CHAINS`.
+    pub chains: alloc::collections::BTreeMap<usize, (u64, u64)>,
 }
 
 /// A TPM under random commands.
@@ -46,20 +49,35 @@ pub struct Fuzz {
     sent: Vec<Vec<u8>>,
     saved: Vec<Vec<u8>>,
     made: Vec<Vec<u8>>,
+    /// Whether there are chains, among the commands.
+    chains: bool,
+    /// Whether commands like those of a chain are sent before them.
+    near: bool,
     /// What was met with.
     pub met: Met,
 }
 
 impl Fuzz {
-    /// A case that begins with a seed.
+    /// A case that begins with a seed, with chains among its commands.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Fuzz {
+            chains: true,
+            ..Fuzz::without_chains(seed)
+        }
+    }
+
+    /// A case that begins with a seed: single commands, each on its own.
+    #[must_use]
+    pub fn without_chains(seed: u64) -> Self {
         Fuzz {
             tpm: started(seed),
             g: Gen::new(seed),
             sent: Vec::new(),
             saved: Vec::new(),
             made: Vec::new(),
+            chains: false,
+            near: true,
             met: Met::default(),
         }
     }
@@ -75,7 +93,28 @@ impl Fuzz {
         }
     }
 
+    /// Runs a chain with its commands only, as they should be, and says whether
+    /// it came to its end.
+    ///
+    /// # Panics
+    ///
+    /// When something does not hold.
+    pub fn run_chain(&mut self, number: usize) -> bool {
+        self.near = false;
+        let ended = chain::run(self, number);
+        self.near = true;
+        ended
+    }
+
     fn one(&mut self) {
+        if self.chains && self.g.once_in(60) {
+            let number = self.g.below(chain::CHAINS.len());
+            let ended = chain::run(self, number);
+            let (begun, ends) = self.met.chains.entry(number).or_default();
+            *begun += 1;
+            *ends += u64::from(ended);
+            return;
+        }
         let bytes = self.make();
         if is_slow(&bytes) && !self.g.once_in(50) {
             return;
@@ -91,16 +130,21 @@ impl Fuzz {
         } else {
             0
         };
-        let parameters = check(&mut self.tpm, locality, &bytes, &mut self.met);
-        self.remember(&bytes, parameters);
+        let response = check(&mut self.tpm, locality, &bytes, &mut self.met);
+        self.remember(&bytes, response.map_or_else(Vec::new, |r| r.parameters));
+        self.keep(bytes);
+        if self.g.once_in(300) {
+            round_trip(&mut self.tpm);
+        }
+    }
+
+    /// Keeps a command, to be sent again.
+    fn keep(&mut self, bytes: Vec<u8>) {
         if self.sent.len() < 64 {
             self.sent.push(bytes);
         } else {
             let place = self.g.below(64);
             self.sent[place] = bytes;
-        }
-        if self.g.once_in(300) {
-            round_trip(&mut self.tpm);
         }
     }
 
@@ -262,12 +306,17 @@ fn fingerprint(tpm: &mut Tpm<MemoryPlatform>) -> Vec<u8> {
 }
 
 /// Sends one command and checks what must hold of every answer. Returns the
-/// parameters of a success.
+/// response of a success.
 ///
 /// # Panics
 ///
 /// When it does not.
-pub fn check(tpm: &mut Tpm<MemoryPlatform>, locality: u8, bytes: &[u8], met: &mut Met) -> Vec<u8> {
+pub fn check(
+    tpm: &mut Tpm<MemoryPlatform>,
+    locality: u8,
+    bytes: &[u8],
+    met: &mut Met,
+) -> Option<Response> {
     let before = fingerprint(tpm);
     let response = send(tpm, locality, bytes);
     met.commands += 1;
@@ -295,13 +344,12 @@ pub fn check(tpm: &mut Tpm<MemoryPlatform>, locality: u8, bytes: &[u8], met: &mu
             "{:?} changed the state: {bytes:02x?}",
             Rc(rc)
         );
-        return Vec::new();
+        return None;
     }
     let code = u32::from_be_bytes([bytes[6], bytes[7], bytes[8], bytes[9]]);
     met.successes += 1;
     *met.by_code.entry(code).or_default() += 1;
-    let answer = super::parse(code, &response);
-    answer.parameters
+    Some(super::parse(code, &response))
 }
 
 fn read<T: crate::wire::Unmarshal>(r: &mut Reader<'_>) -> T {

@@ -2,55 +2,12 @@
 
 use super::keys::*;
 use crate::crypto::hash::HashAlg;
-use crate::der::{all, context, first, tag, value};
+use crate::der::{all, first, tag, value};
 use crate::rc::Rc;
+use crate::testing::x509::{DIGITAL_SIGNATURE, partial};
 use crate::testing::{Command, Response, run, started};
 use crate::wire::*;
 use std::vec::Vec;
-
-/// A Name with a common name.
-fn name(text: &[u8]) -> Vec<u8> {
-    let attribute = [value(tag::OID, &[&[0x55, 4, 3]]), value(0x0C, &[text])].concat();
-    value(
-        tag::SEQUENCE,
-        &[&value(0x31, &[&value(tag::SEQUENCE, &[&attribute])])],
-    )
-}
-
-/// An extension whose value is a bit string.
-fn extension(oid: &[u8], bits: &[u8]) -> Vec<u8> {
-    let value_bits = value(tag::OCTET_STRING, &[&value(tag::BIT_STRING, &[&[0], bits])]);
-    value(
-        tag::SEQUENCE,
-        &[
-            &value(tag::OID, &[oid]),
-            &value(tag::BOOLEAN, &[&[0xFF]]),
-            &value_bits,
-        ],
-    )
-}
-
-fn partial(usage: u8, attributes: Option<u32>) -> Vec<u8> {
-    let validity = [
-        value(0x17, &[b"260101000000Z"]),
-        value(0x17, &[b"360101000000Z"]),
-    ]
-    .concat();
-    let mut extensions = extension(&[0x55, 0x1D, 0x0F], &[usage]);
-    if let Some(a) = attributes {
-        extensions.extend(extension(&[0x67, 0x81, 5, 10, 1, 1, 1], &a.to_be_bytes()));
-    }
-    let extensions = value(context(3), &[&value(tag::SEQUENCE, &[&extensions])]);
-    value(
-        tag::SEQUENCE,
-        &[
-            &name(b"issuer"),
-            &value(tag::SEQUENCE, &[&validity]),
-            &name(b"subject"),
-            &extensions,
-        ],
-    )
-}
 
 fn certify(tpm: &mut TestTpm, object: Handle, key: Handle, partial: &[u8]) -> Response {
     let command = Command::new(0x197)
@@ -61,8 +18,6 @@ fn certify(tpm: &mut TestTpm, object: Handle, key: Handle, partial: &[u8]) -> Re
         .with(&Tpm2bMaxBuffer::new(partial).unwrap());
     run(tpm, &command)
 }
-
-const DIGITAL_SIGNATURE: u8 = 0x80;
 
 #[test]
 fn the_certificate_that_the_caller_puts_together_is_signed() {
