@@ -1,11 +1,59 @@
 //! Time and clock (Part 1, 36).
 
+use crate::rc::{Rc, Result};
 use crate::state::State;
 use crate::wire::{ClockInfo, TimeInfo};
 
 /// The clock is stored whenever it has advanced so far, in milliseconds, so
 /// that after a loss of power it goes on from no earlier than it was reported.
 pub const UPDATE_INTERVAL: u64 = 1 << 22;
+
+/// The rate at which time and clock follow the platform's time, unless it is
+/// adjusted.
+pub const NOMINAL_RATE: i32 = 100_000;
+
+/// The most that the rate may be changed by: what Part 1, 33.3.6 allows a clock
+/// to be wrong by.
+const MAX_RATE_CHANGE: i32 = NOMINAL_RATE / 100 * 15;
+
+/// Milliseconds of the platform's as milliseconds at a changed rate.
+#[must_use]
+pub fn at_rate(elapsed: u64, change: i32) -> u64 {
+    let rate = NOMINAL_RATE.saturating_add(change).unsigned_abs();
+    let scaled = u128::from(elapsed) * u128::from(rate) / u128::from(NOMINAL_RATE.unsigned_abs());
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+/// A change of the rate that there may be; any other is TPM_RC_VALUE.
+pub(crate) fn check_rate(change: i32) -> Result<i32> {
+    if change.unsigned_abs() <= MAX_RATE_CHANGE.unsigned_abs() {
+        Ok(change)
+    } else {
+        Err(Rc::VALUE)
+    }
+}
+
+/// Changes the rate by a TPM_CLOCK_ADJUST, from now on. TPM_RC_VALUE when there
+/// is no such adjustment, or when the clock would then be more wrong than a
+/// clock may be.
+pub(crate) fn adjust_rate(state: &mut State, now: u64, adjustment: i8) -> Result<()> {
+    // Part 2, 6.7: a coarse step is a percent or so, a medium one a tenth of
+    // that, a fine one the smallest that there is.
+    let step = match adjustment.unsigned_abs() {
+        0 => 0,
+        1 => 1,
+        2 => NOMINAL_RATE / 1000,
+        3 => NOMINAL_RATE / 100,
+        _ => return Err(Rc::VALUE),
+    };
+    let volatile = &mut state.volatile;
+    let step = step * i32::from(adjustment.signum());
+    let change = check_rate(volatile.rate_change.saturating_add(step))?;
+    volatile.time_offset = volatile.time(now);
+    volatile.time_base = now.max(volatile.time_base);
+    volatile.rate_change = change;
+    Ok(())
+}
 
 /// The clock at a time since _TPM_Init, both in milliseconds.
 #[must_use]

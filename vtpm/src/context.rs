@@ -51,6 +51,11 @@ impl Context<'_> {
         &mut self.state.volatile.rng
     }
 
+    /// The platform's time in milliseconds.
+    pub fn platform_time(&mut self) -> u64 {
+        self.platform.now_ms()
+    }
+
     /// Milliseconds since _TPM_Init.
     pub fn time(&mut self) -> u64 {
         self.state.volatile.time(self.platform.now_ms())

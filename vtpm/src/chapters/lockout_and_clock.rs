@@ -35,8 +35,7 @@ crate::commands! {
         response ClockSetResponse [] {}
     }
 
-    /// TPM2_ClockRateAdjust (Part 3, 29.3). The wish is kept, and the pace
-    /// stays the platform's: its clock is better than a guess.
+    /// TPM2_ClockRateAdjust (Part 3, 29.3).
     ClockRateAdjust = 0x130 [] {
         handles { auth: RhProvision as User }
         parameters { rate_adjust: i8 }
@@ -104,11 +103,8 @@ impl Action for ClockRateAdjust {
 
     fn run(self, ctx: &mut Context<'_>) -> Result<ClockRateAdjustResponse> {
         let _ = self.auth;
-        // TPM_CLOCK_ADJUST: from coarse slower to coarse faster.
-        if !(-3..=3).contains(&self.rate_adjust) {
-            return Err(Rc::VALUE.parameter(1));
-        }
-        ctx.state.volatile.clock_rate = self.rate_adjust;
+        let now = ctx.platform_time();
+        clock::adjust_rate(ctx.state, now, self.rate_adjust).map_err(|rc| rc.parameter(1))?;
         Ok(ClockRateAdjustResponse {})
     }
 }

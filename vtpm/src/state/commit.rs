@@ -26,7 +26,7 @@ pub enum StateError {
 }
 
 /// Version of the records' format.
-pub(crate) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// Identifiers of the records that are not an index's or object's.
 mod id {

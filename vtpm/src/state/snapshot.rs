@@ -6,7 +6,7 @@ use crate::crypto::hmac::{ct_eq, hmac};
 use crate::crypto::rng::Drbg;
 use crate::rc::{Rc, Result};
 use crate::session::Session;
-use crate::state::commit::{StateError, VERSION};
+use crate::state::commit::StateError;
 use crate::state::object::{get_hasher, put_hasher};
 use crate::state::{State, StateClear, StateReset, Tracked, TrackedMap, Transient, Volatile};
 #[cfg(any(test, feature = "sample"))]
@@ -16,6 +16,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
+/// Version of a snapshot's format. The first had a clock without a rate.
+const VERSION: u32 = 2;
 /// What a snapshot starts with.
 const MAGIC: [u8; 8] = *b"RampSnap";
 /// Hash algorithm of the seal.
@@ -74,7 +76,7 @@ impl Volatile {
         self.clock_base.marshal(out);
         self.time_epoch.marshal(out);
         self.clock_safe.marshal(out);
-        self.clock_rate.marshal(out);
+        self.rate_change.marshal(out);
         self.da_timer.marshal(out);
         self.lockout_timer.marshal(out);
         self.drtm.is_some().marshal(out);
@@ -106,7 +108,7 @@ impl Volatile {
             clock_base: r.read()?,
             time_epoch: r.read()?,
             clock_safe: r.read()?,
-            clock_rate: r.read()?,
+            rate_change: crate::clock::check_rate(r.read()?)?,
             da_timer: r.read()?,
             lockout_timer: r.read()?,
             ..Volatile::new(rng, now)
@@ -248,6 +250,10 @@ pub(crate) fn open(
     }
     if version > VERSION {
         return Err(StateError::Newer(version));
+    }
+    // Nothing that was released wrote an older one.
+    if version < VERSION {
+        return Err(StateError::Damaged);
     }
     if counter < least {
         return Err(StateError::RolledBack);

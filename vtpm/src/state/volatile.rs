@@ -37,8 +37,9 @@ pub struct Volatile {
     pub time_epoch: u32,
     /// Whether no larger clock was ever reported.
     pub clock_safe: bool,
-    /// Rate adjustment that was asked for, from -3 to 3.
-    pub clock_rate: i8,
+    /// How much faster than the platform's time time and clock go, in parts of
+    /// [`crate::clock::NOMINAL_RATE`].
+    pub rate_change: i32,
     /// Time at which the last failed try was forgotten, in milliseconds.
     pub da_timer: u64,
     /// Time at which lockoutAuth was last disabled, in milliseconds.
@@ -70,7 +71,7 @@ impl Volatile {
             clock_base: 0,
             time_epoch,
             clock_safe: true,
-            clock_rate: 0,
+            rate_change: 0,
             da_timer: 0,
             lockout_timer: 0,
             drtm: None,
@@ -80,7 +81,8 @@ impl Volatile {
     /// Milliseconds since _TPM_Init, at a time of the platform.
     #[must_use]
     pub fn time(&self, now: u64) -> u64 {
+        let elapsed = now.saturating_sub(self.time_base);
         self.time_offset
-            .saturating_add(now.saturating_sub(self.time_base))
+            .saturating_add(crate::clock::at_rate(elapsed, self.rate_change))
     }
 }

@@ -317,3 +317,69 @@ fn the_clock_goes_forward_only() {
     tpm.platform().now += 5;
     assert_eq!(clock(&mut tpm), 5);
 }
+
+#[test]
+fn the_rate_of_the_clock_is_adjusted() {
+    let mut tpm = started(11);
+    let read = |tpm: &mut TestTpm| -> TimeInfo {
+        let response = run(tpm, &Command::new(0x181));
+        assert_eq!(response.rc, Rc::SUCCESS);
+        Reader::new(&response.parameters).read().unwrap()
+    };
+    // How far time and clock get in so many milliseconds of the platform.
+    let advance = |tpm: &mut TestTpm, milliseconds: u64| {
+        let before = read(tpm);
+        tpm.platform().now += milliseconds;
+        let after = read(tpm);
+        let clock = after.clock_info.clock - before.clock_info.clock;
+        assert_eq!(clock, after.time - before.time);
+        clock
+    };
+    let adjust = |by: i8| Command::new(0x130).auth(Handle::OWNER, b"").with(&by);
+    assert_eq!(advance(&mut tpm, 1_000_000), 1_000_000);
+    // The steps add up: 1 %, 0.1 % and 0.001 %.
+    for (by, pace) in [
+        (3, 1_010_000),
+        (3, 1_020_000),
+        (2, 1_021_000),
+        (1, 1_021_010),
+        (0, 1_021_010),
+        (-3, 1_011_010),
+        (-2, 1_010_010),
+        (-1, 1_010_000),
+        (-3, 1_000_000),
+        (-3, 990_000),
+    ] {
+        // What the clock has got to stays.
+        let before = read(&mut tpm);
+        expect(&mut tpm, &adjust(by), Rc::SUCCESS);
+        assert_eq!(read(&mut tpm), before);
+        assert_eq!(advance(&mut tpm, 1_000_000), pace);
+    }
+    for by in [-4, 4, i8::MIN, i8::MAX] {
+        expect(&mut tpm, &adjust(by), Rc::VALUE.parameter(1));
+    }
+    // 15 % in either direction, and no more.
+    for _ in 0..14 {
+        expect(&mut tpm, &adjust(-3), Rc::SUCCESS);
+    }
+    for by in [-3, -2, -1] {
+        expect(&mut tpm, &adjust(by), Rc::VALUE.parameter(1));
+    }
+    assert_eq!(advance(&mut tpm, 1_000_000), 850_000);
+    // A snapshot keeps the rate, a power cycle does not.
+    let image = tpm.snapshot(None, 0).unwrap();
+    tpm.platform().now += 1000;
+    assert_eq!(tpm.restore(&image, None, 0), Ok(()));
+    assert_eq!(advance(&mut tpm, 1_000_000), 850_000);
+    reset(&mut tpm);
+    assert_eq!(advance(&mut tpm, 1_000_000), 1_000_000);
+    for _ in 0..15 {
+        expect(&mut tpm, &adjust(3), Rc::SUCCESS);
+    }
+    expect(&mut tpm, &adjust(1), Rc::VALUE.parameter(1));
+    // A platform whose clock is at its end stops time, and it does not go back.
+    tpm.platform().now = u64::MAX;
+    let last = read(&mut tpm).time;
+    assert_eq!(last, u64::MAX);
+}

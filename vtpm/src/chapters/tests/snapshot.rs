@@ -54,10 +54,13 @@ fn what_is_not_whole_is_refused_and_changes_nothing() {
         altered[at] ^= 1;
         assert_eq!(refused(&altered, Some(b"key"), 0), StateError::Damaged);
     }
-    // A newer version, sealed as it would be.
-    let mut newer = image[..image.len() - 32].to_vec();
-    newer[11] = 2;
-    let seal = crate::crypto::hmac::hmac(crate::crypto::hash::HashAlg::Sha256, b"key", &[&newer]);
-    newer.extend_from_slice(&seal);
-    assert_eq!(refused(&newer, Some(b"key"), 0), StateError::Newer(2));
+    // Another version, sealed as it would be.
+    for (version, error) in [(1, StateError::Damaged), (3, StateError::Newer(3))] {
+        let mut other = image[..image.len() - 32].to_vec();
+        other[11] = version;
+        let alg = crate::crypto::hash::HashAlg::Sha256;
+        let seal = crate::crypto::hmac::hmac(alg, b"key", &[&other]);
+        other.extend_from_slice(&seal);
+        assert_eq!(refused(&other, Some(b"key"), 0), error);
+    }
 }
