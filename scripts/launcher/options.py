@@ -92,9 +92,9 @@ def parser(prog):
     p.add_argument("--log", type=pathlib.Path, metavar="FILE", help="the console goes to this file as well")
     p.add_argument("--timeout", type=positive, metavar="SECONDS",
                    help="end the guest after this time, with exit status 124")
-    p.add_argument("--one-processor", action="store_true",
-                   help="all of QEMU on one processor of this computer: vCPUs run in turns of milliseconds, and what "
-                   "one asks of another is done late")
+    p.add_argument("--parallel", action="store_true",
+                   help="each virtual CPU is a thread of its own, not one for all in turn: for guests that leave the "
+                   "floating-point registers alone, because of a fault of QEMU (docs/architecture.md)")
     p.add_argument("--dry-run", action="store_true", help="print the QEMU command and do nothing")
     return p
 

@@ -32,6 +32,8 @@ const _: () = assert!(MAX <= snp_model::stale::MAX_PROCESSORS);
 const TRAMPOLINE: u64 = 0x8000;
 /// Bytes of a processor's stack; boot/ap.s has the same figure.
 const STACK: u64 = 0x1_0000;
+/// After how many rounds of its loop the machine reminds a processor that is to leave the guest.
+const IMPATIENCE: u32 = 1 << 14;
 /// How long the machine waits for its processors, in rounds of its loop.
 const PATIENCE: u64 = 1 << 32;
 
@@ -269,7 +271,14 @@ pub(crate) fn flush_others() {
         kick(index);
     }
     for (index, processor) in PROCESSORS.iter().take(count).enumerate() {
+        let mut rounds = 0u32;
         while may_have(index) && processor.in_guest.load(Ordering::SeqCst) {
+            rounds = rounds.wrapping_add(1);
+            // QEMU may have handled something else first, and not look again while the guest
+            // loops. With the lock held the first NMI is still pending: this is the same one.
+            if rounds.is_multiple_of(IMPATIENCE) {
+                apic::send_nmi(processor.apic_id.load(Ordering::SeqCst));
+            }
             core::hint::spin_loop();
         }
     }

@@ -98,10 +98,10 @@ impl Launch {
         self.option("--smp", count.to_string())
     }
 
-    /// All of QEMU on one processor of this computer.
+    /// A thread for each virtual CPU, for the test guest.
     #[must_use]
-    pub fn on_one_processor(mut self) -> Self {
-        self.arguments.push("--one-processor".into());
+    pub fn parallel(mut self) -> Self {
+        self.arguments.push("--parallel".into());
         self
     }
 

@@ -128,6 +128,7 @@ fn options_reach_the_command() {
     assert_contains(
         &command,
         &[
+            "-accel tcg,thread=single",
             "-smp 2",
             "one two",
             // A comma separates QEMU's options, two are one in a name.

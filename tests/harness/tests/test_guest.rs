@@ -15,14 +15,14 @@ fn every_core_call_does_what_it_should() {
 /// What only several vCPUs can do: made in any order, deleted while they run, two requests at once.
 #[test]
 fn several_vcpus_get_the_answers_that_they_should() {
-    assert_several_vcpus(Launch::test_guest());
+    assert_several_vcpus(Launch::test_guest().parallel());
 }
 
-/// In turns, what one asks of another is done late: a VMSA that the host was told to stop would run
+/// In turn, what one asks of another is done late: a VMSA that the host was told to stop would run
 /// on for milliseconds if the machine did not wait for it.
 #[test]
-fn several_vcpus_in_turns_get_the_answers_that_they_should() {
-    assert_several_vcpus(Launch::test_guest().on_one_processor());
+fn several_vcpus_in_turn_get_the_answers_that_they_should() {
+    assert_several_vcpus(Launch::test_guest());
 }
 
 fn assert_several_vcpus(launch: Launch) {
@@ -44,6 +44,7 @@ fn assert_several_vcpus(launch: Launch) {
 fn random_calls_of_all_vcpus_get_answers_that_are_allowed() {
     let run = Launch::stress(20_261_122, 600)
         .smp(4)
+        .parallel()
         .option("--machine-option", "check_every=100")
         .timeout(240)
         .run();

@@ -6,7 +6,7 @@
 use core::arch::asm;
 
 /// The FXSAVE image (APM volume 2, section 11.4.4): 512 bytes, 16-aligned.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub(crate) struct FxImage(pub(crate) [u8; 512]);
 

@@ -197,8 +197,13 @@ const FPU: [(usize, usize, usize); 7] = [
 const FX_MXCSR: usize = 24;
 const FX_REGISTERS: usize = 32;
 
+/// Loads what is not there yet: see docs/architecture.md, "Threads of QEMU", for what the
+/// instruction may break.
 fn load_fpu(page: u64) {
-    let mut image = FxImage::zeroed();
+    let mut now = FxImage::zeroed();
+    now.save();
+    // What the VMSA does not hold stays as it is.
+    let mut image = now.clone();
     for (vmsa, fx, len) in FPU {
         if let Some(part) = image.0.get_mut(fx..fx + len) {
             phys::read_bytes(page + vmsa as u64, part);
@@ -211,7 +216,9 @@ fn load_fpu(page: u64) {
         let source = page + (offset_of!(Vmsa, fpreg_x87) + register * 10) as u64;
         phys::read_bytes(source, &mut image.0[at..at + 10]);
     }
-    image.load();
+    if image != now {
+        image.load();
+    }
 }
 
 fn store_fpu(page: u64) {
