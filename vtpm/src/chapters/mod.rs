@@ -21,6 +21,7 @@ pub mod object;
 pub mod pcr;
 pub mod pcr_config;
 pub mod policy;
+pub mod policy_approved;
 pub mod policy_auth;
 pub mod policy_nv;
 pub mod primary;
@@ -60,6 +61,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     pcr::COMMANDS,
     pcr_config::COMMANDS,
     policy::COMMANDS,
+    policy_approved::COMMANDS,
     policy_auth::COMMANDS,
     policy_nv::COMMANDS,
     primary::COMMANDS,

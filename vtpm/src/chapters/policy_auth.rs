@@ -1,18 +1,17 @@
-//! Enhanced authorization by somebody's word (Part 3, 23.3 to 23.5 and 23.16):
-//! a signature, a secret, a ticket of either, or an approved policy.
+//! Enhanced authorization by somebody's word (Part 3, 23.3 to 23.5):
+//! a signature, a secret, or a ticket of either.
 
-use crate::chapters::policy::{clear_digest, extend_by, is_trial};
+use crate::chapters::policy::{extend_by, is_trial};
 use crate::command::Action;
 use crate::context::Context;
-use crate::crypto::hash::HashAlg;
 use crate::crypto::hmac::ct_eq;
 use crate::rc::{Rc, Result};
 use crate::session::{Bound, Session};
 use crate::state::State;
 use crate::ticket;
 use crate::wire::{
-    Handle, Marshal, RhHierarchy, Signature, Ticket, TkAuth, TkVerified, Tpm2bDigest, Tpm2bName,
-    Tpm2bNonce, Tpm2bTimeout, st,
+    Handle, Marshal, RhHierarchy, Signature, Ticket, TkAuth, Tpm2bDigest, Tpm2bName, Tpm2bNonce,
+    Tpm2bTimeout, st,
 };
 
 crate::commands! {
@@ -53,18 +52,6 @@ crate::commands! {
         }
         response PolicyTicketResponse [] {}
     }
-
-    /// TPM2_PolicyAuthorize (Part 3, 23.16).
-    PolicyAuthorize = 0x16A [] {
-        handles { policy_session: ShPolicy }
-        parameters {
-            approved_policy: Tpm2bDigest,
-            policy_ref: Tpm2bNonce,
-            key_sign: Tpm2bName,
-            check_ticket: TkVerified,
-        }
-        response PolicyAuthorizeResponse [] {}
-    }
 }
 
 const POLICY_SIGNED: u32 = 0x160;
@@ -97,6 +84,19 @@ fn deadline(ctx: &mut Context<'_>, terms: &Terms<'_>) -> Result<u64> {
     };
     let seconds = u64::from(terms.expiration.unsigned_abs());
     Ok(from.saturating_add(seconds.saturating_mul(1000)))
+}
+
+/// The terms that PolicySigned and PolicySecret have the same parameters for.
+macro_rules! terms_of {
+    ($command:expr) => {
+        Terms {
+            session: $command.policy_session,
+            nonce: &$command.nonce_tpm,
+            cp_hash: &$command.cp_hash_a,
+            policy_ref: &$command.policy_ref,
+            expiration: $command.expiration,
+        }
+    };
 }
 
 /// Which parameters of the command the checks are about.
@@ -152,7 +152,7 @@ fn check_fresh(ctx: &mut Context<'_>, terms: &Terms<'_>) -> Result<u64> {
 }
 
 /// Puts an authorization into the session: digest, bound command, deadline.
-fn record(
+pub(super) fn record(
     ctx: &mut Context<'_>,
     session: Handle,
     code: u32,
@@ -283,13 +283,7 @@ impl Action for PolicySigned {
     type Response = PolicySignedResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<PolicySignedResponse> {
-        let terms = Terms {
-            session: self.policy_session,
-            nonce: &self.nonce_tpm,
-            cp_hash: &self.cp_hash_a,
-            policy_ref: &self.policy_ref,
-            expiration: self.expiration,
-        };
+        let terms = terms_of!(self);
         let timeout = check_fresh(ctx, &terms)?;
         if !is_trial(ctx.state.session(self.policy_session)?) {
             let hash = self.auth.hash().ok_or(Rc::SCHEME.parameter(5))?;
@@ -319,13 +313,7 @@ impl Action for PolicySecret {
     type Response = PolicySecretResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<PolicySecretResponse> {
-        let terms = Terms {
-            session: self.policy_session,
-            nonce: &self.nonce_tpm,
-            cp_hash: &self.cp_hash_a,
-            policy_ref: &self.policy_ref,
-            expiration: self.expiration,
-        };
+        let terms = terms_of!(self);
         let timeout = check_fresh(ctx, &terms)?;
         let (timeout, policy_ticket) =
             authorize(ctx, POLICY_SECRET, self.auth_handle, &terms, timeout)?;
@@ -380,44 +368,5 @@ impl Action for PolicyTicket {
             timeout,
         )?;
         Ok(PolicyTicketResponse {})
-    }
-}
-
-impl Action for PolicyAuthorize {
-    type Response = PolicyAuthorizeResponse;
-
-    fn run(self, ctx: &mut Context<'_>) -> Result<PolicyAuthorizeResponse> {
-        let (alg, digest) = self
-            .key_sign
-            .split_first_chunk::<2>()
-            .ok_or(Rc::HASH.parameter(3))?;
-        let alg = HashAlg::from_id(u16::from_be_bytes(*alg)).ok_or(Rc::HASH.parameter(3))?;
-        if digest.len() != alg.digest_size() {
-            return Err(Rc::SIZE.parameter(3));
-        }
-        let session = ctx.state.session(self.policy_session)?;
-        if !is_trial(session) {
-            if !ct_eq(&session.policy.digest, &self.approved_policy) {
-                return Err(Rc::VALUE.parameter(1));
-            }
-            let signed = alg.digest(&[&self.approved_policy, &self.policy_ref]);
-            let given = &self.check_ticket.0;
-            let own = ticket::verified(ctx.state, given.hierarchy, &signed, &self.key_sign);
-            if !ticket::matches(given, &own) {
-                return Err(Rc::VALUE.parameter(4));
-            }
-        }
-        clear_digest(ctx, self.policy_session)?;
-        let code = ctx.spec.code;
-        record(
-            ctx,
-            self.policy_session,
-            code,
-            &self.key_sign,
-            &self.policy_ref,
-            &Tpm2bDigest::empty(),
-            0,
-        )?;
-        Ok(PolicyAuthorizeResponse {})
     }
 }

@@ -1,14 +1,12 @@
-//! Enhanced authorization over NV data and over time (Part 3, 23.9, 23.10 and
-//! 23.22).
+//! Enhanced authorization over NV data and over time (Part 3, 23.9 and 23.10).
 
-use crate::chapters::policy::{clear_digest, extend, is_trial};
+use crate::chapters::policy::{extend, is_trial};
 use crate::clock::time_info;
 use crate::command::Action;
 use crate::context::Context;
-use crate::crypto::hmac::ct_eq;
 use crate::nv::{OutOfData, read_access, window};
 use crate::rc::{Rc, Result};
-use crate::wire::{Handle, Marshal, Reader, TaggedHash, Tpm2bOperand, Unmarshal, Writer};
+use crate::wire::{Handle, Marshal, Reader, Tpm2bOperand, Unmarshal, Writer};
 use core::cmp::Ordering;
 
 crate::commands! {
@@ -24,13 +22,6 @@ crate::commands! {
         handles { policy_session: ShPolicy }
         parameters { operand_b: Tpm2bOperand, offset: u16, operation: Operation }
         response PolicyCounterTimerResponse [] {}
-    }
-
-    /// TPM2_PolicyAuthorizeNV (Part 3, 23.22).
-    PolicyAuthorizeNv = 0x192 [nv_read] {
-        handles { auth_handle: RhNvAuth as User, nv_index: RhNvIndex, policy_session: ShPolicy }
-        parameters {}
-        response PolicyAuthorizeNvResponse [] {}
     }
 }
 
@@ -96,19 +87,21 @@ impl crate::wire::sample::Sample for Operation {
     }
 }
 
-/// What a comparison contributes to the policy.
-fn arguments(
-    ctx: &Context<'_>,
+/// Puts a comparison that holds into the policy, and the Name of what was
+/// compared, if it has one.
+fn record(
+    ctx: &mut Context<'_>,
     session: Handle,
     operand: &Tpm2bOperand,
-    offset: u16,
-    operation: Operation,
-) -> Result<crate::crypto::hash::Digest> {
-    Ok(ctx.state.session(session)?.hash.digest(&[
+    (offset, operation): (u16, Operation),
+    name: &[u8],
+) -> Result<()> {
+    let arguments = ctx.state.session(session)?.hash.digest(&[
         operand,
         &offset.to_bytes(),
         &operation.to_bytes(),
-    ]))
+    ]);
+    extend(ctx, session, &[&arguments, name])
 }
 
 fn out_of_data(which: OutOfData) -> Rc {
@@ -129,15 +122,9 @@ impl Action for PolicyNv {
                 return Err(Rc::POLICY);
             }
         }
-        let arguments = arguments(
-            ctx,
-            self.policy_session,
-            &self.operand_b,
-            self.offset,
-            self.operation,
-        )?;
         let name = ctx.state.name_of(self.nv_index);
-        extend(ctx, self.policy_session, &[&arguments, &name])?;
+        let how = (self.offset, self.operation);
+        record(ctx, self.policy_session, &self.operand_b, how, &name)?;
         Ok(PolicyNvResponse {})
     }
 }
@@ -157,38 +144,9 @@ impl Action for PolicyCounterTimer {
         {
             return Err(Rc::POLICY);
         }
-        let arguments = arguments(
-            ctx,
-            self.policy_session,
-            &self.operand_b,
-            self.offset,
-            self.operation,
-        )?;
-        extend(ctx, self.policy_session, &[&arguments])?;
+        let how = (self.offset, self.operation);
+        record(ctx, self.policy_session, &self.operand_b, how, &[])?;
         Ok(PolicyCounterTimerResponse {})
-    }
-}
-
-impl Action for PolicyAuthorizeNv {
-    type Response = PolicyAuthorizeNvResponse;
-
-    fn run(self, ctx: &mut Context<'_>) -> Result<PolicyAuthorizeNvResponse> {
-        let session = ctx.state.session(self.policy_session)?;
-        if !is_trial(session) {
-            let nv = read_access(ctx.state, self.auth_handle, self.nv_index)?;
-            // A TPMT_HA at the start of the data.
-            let approved: TaggedHash = Reader::new(&nv.data).read()?;
-            if approved.alg != session.hash {
-                return Err(Rc::HASH);
-            }
-            if !ct_eq(&approved.digest, &session.policy.digest) {
-                return Err(Rc::VALUE);
-            }
-        }
-        clear_digest(ctx, self.policy_session)?;
-        let name = ctx.state.name_of(self.nv_index);
-        extend(ctx, self.policy_session, &[&name])?;
-        Ok(PolicyAuthorizeNvResponse {})
     }
 }
 

@@ -26,21 +26,33 @@ crate::commands! {
     }
 }
 
-/// The numbers of the parameters, which differ between the two commands.
+/// The numbers of the parameters, in which the two commands differ.
 struct Numbers {
     mode: usize,
     iv: usize,
     data: usize,
 }
 
+/// Numbers of EncryptDecrypt's.
+const FIRST: Numbers = Numbers {
+    mode: 2,
+    iv: 3,
+    data: 4,
+};
+
+/// Numbers of EncryptDecrypt2's.
+const SECOND: Numbers = Numbers {
+    mode: 3,
+    iv: 4,
+    data: 1,
+};
+
 fn run(
     ctx: &Context<'_>,
-    key: Handle,
-    decrypt: bool,
-    mode: Option<Mode>,
+    numbers: &Numbers,
+    (key, decrypt, mode): (Handle, bool, Option<Mode>),
     iv_in: &Tpm2bIv,
     in_data: &Tpm2bMaxBuffer,
-    numbers: &Numbers,
 ) -> Result<(Tpm2bMaxBuffer, Tpm2bIv)> {
     let object = ctx.state.object(key).map_err(|rc| rc.handle(1))?;
     let PublicParams::SymCipher { symmetric } = &object.public.params else {
@@ -88,20 +100,8 @@ impl Action for EncryptDecrypt {
     type Response = EncryptDecryptResponse;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<EncryptDecryptResponse> {
-        let numbers = Numbers {
-            mode: 2,
-            iv: 3,
-            data: 4,
-        };
-        let (out_data, iv_out) = run(
-            ctx,
-            self.key_handle,
-            self.decrypt,
-            self.mode,
-            &self.iv_in,
-            &self.in_data,
-            &numbers,
-        )?;
+        let how = (self.key_handle, self.decrypt, self.mode);
+        let (out_data, iv_out) = run(ctx, &FIRST, how, &self.iv_in, &self.in_data)?;
         Ok(EncryptDecryptResponse { out_data, iv_out })
     }
 }
@@ -110,20 +110,8 @@ impl Action for EncryptDecrypt2 {
     type Response = EncryptDecrypt2Response;
 
     fn run(self, ctx: &mut Context<'_>) -> Result<EncryptDecrypt2Response> {
-        let numbers = Numbers {
-            mode: 3,
-            iv: 4,
-            data: 1,
-        };
-        let (out_data, iv_out) = run(
-            ctx,
-            self.key_handle,
-            self.decrypt,
-            self.mode,
-            &self.iv_in,
-            &self.in_data,
-            &numbers,
-        )?;
+        let how = (self.key_handle, self.decrypt, self.mode);
+        let (out_data, iv_out) = run(ctx, &SECOND, how, &self.iv_in, &self.in_data)?;
         Ok(EncryptDecrypt2Response { out_data, iv_out })
     }
 }

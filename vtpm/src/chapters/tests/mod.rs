@@ -3,6 +3,7 @@
 mod asymmetric;
 mod basics;
 mod certify_x509;
+mod commit;
 mod create_loaded;
 mod credential;
 mod duplication;
