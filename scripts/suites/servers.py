@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 import subprocess
+import threading
 
 from .case import Unavailable
 
@@ -15,6 +16,8 @@ VTPM, SWTPM = "vtpm-server", "swtpm"
 # The TCTI of tpm2-tss that speaks with each.
 TCTI = {VTPM: "mssim", SWTPM: "swtpm"}
 PROGRAMS = {VTPM: "tpm_server", SWTPM: "swtpm"}
+# Cases run at once, and each asks for its TPM's folder.
+FOLDERS = threading.Lock()
 
 
 def build():
@@ -37,9 +40,10 @@ def folder(tpm):
     path.mkdir(parents=True, exist_ok=True)
     tools = pathlib.Path(shutil.which("tpm2") or "/usr/bin/tpm2").parent
     targets = [program(tpm), *tools.glob("tpm2*")]
-    for name, target in {target.name: target for target in targets}.items():
-        link = path / (PROGRAMS[tpm] if target == program(tpm) else name)
-        if not link.is_symlink() or link.readlink() != target:
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
+    with FOLDERS:
+        for name, target in {target.name: target for target in targets}.items():
+            link = path / (PROGRAMS[tpm] if target == program(tpm) else name)
+            if not link.is_symlink() or link.readlink() != target:
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
     return path

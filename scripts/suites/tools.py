@@ -7,6 +7,7 @@ that are installed.
 import concurrent.futures
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -47,21 +48,28 @@ def one(tpm, name):
     path = f"{servers.CACHE / 'tools-bin'}:{servers.folder(tpm)}:{FOLDER / 'test/integration'}:{os.environ['PATH']}"
     environment = os.environ | {
         "PATH": path,
-        "TPM2_SIM": str(servers.folder(tpm) / servers.PROGRAMS[tpm]),
+        # A name without a folder: the scripts look for it in the output of ss.
+        "TPM2_SIM": servers.PROGRAMS[tpm],
         "TPM2_ABRMD": "tpm2-abrmd",
         "TPM2_SIM_NV_CHIP": "NVChip",
         "TPM2_TOOLS_TEST_FIXTURES": str(FOLDER / "test/integration/fixtures"),
         "abs_top_srcdir": str(FOLDER),
+        "abs_srcdir": str(FOLDER),
+        "abs_builddir": str(FOLDER),
         "srcdir": str(FOLDER),
     }
     begin = time.monotonic()
     with open(log, "w", encoding="utf-8") as out:
-        try:
-            status = subprocess.run(["dbus-run-session", "--", "bash", TESTS / name], cwd=FOLDER, env=environment,
-                                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=SECONDS,
-                                    check=False).returncode
-        except subprocess.TimeoutExpired:
-            return Case(name, FAILED, f"no end after {SECONDS} s", SECONDS)
+        # The scripts want a relative path of theirs. A session of its own: what
+        # a script has started can be ended with it.
+        with subprocess.Popen(["dbus-run-session", "--", "bash", TESTS.relative_to(FOLDER) / name], cwd=FOLDER,
+                              env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                              start_new_session=True) as script:
+            try:
+                status = script.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(script.pid, signal.SIGKILL)
+                return Case(name, FAILED, f"no end after {SECONDS} s", SECONDS)
     seconds = time.monotonic() - begin
     if status == 0:
         return Case(name, PASSED, "", seconds)
