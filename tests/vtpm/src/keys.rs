@@ -1,7 +1,7 @@
 //! Keys that were made once for these tests and are used for nothing else, as
 //! hexadecimal text.
 
-/// An RSA key of 2048 bits with exponent 65537.
+/// An RSA key with exponent 65537.
 #[derive(Debug)]
 pub struct Rsa {
     /// The modulus.
@@ -36,6 +36,20 @@ pub fn bytes(text: &str) -> Vec<u8> {
         .map(|pair| pair[0] << 4 | pair[1])
         .collect()
 }
+
+/// RSA 1024.
+pub const RSA_1024: Rsa = Rsa {
+    modulus: concat!(
+        "bbe85dbbf6070393ac648b0f09f2a35a6b40c8a37756d5d3d0bae21d9506d8d7",
+        "db2ff3f13374ac383eb713fd7b7f8ffb4e84698b19e0a98262e393b30899c108",
+        "4af8f65e0ed585422acb3f7a0d965056a1f6504c2de8b7b8ae41b486aee3c0d9",
+        "a8eb154fc8be759779ede1214317a8917f67512bfb846d2162ece80701b829b5",
+    ),
+    prime: concat!(
+        "f9dab3fee10702d7c6d4e6de1a8bef1c09ea7bb1b39144a9a671bc0f35b16b6f",
+        "d430f5b98be07515008738708a9232fc4ecb44eaf7dbe3ef6c4609c63ae6a71f",
+    ),
+};
 
 /// RSA 2048.
 pub const RSA_2048: Rsa = Rsa {

@@ -255,10 +255,20 @@ fn the_rest_and_what_does_not_exist() {
     pair.finish();
 }
 
+/// The parameters of an RSA key for anything.
+fn rsa_parms(bits: u16) -> Fields {
+    Fields::new()
+        .u16(alg::RSA)
+        .u16(alg::NULL)
+        .u16(alg::NULL)
+        .u16(bits)
+        .u32(0)
+}
+
 #[test]
 fn test_parms() {
     let mut pair = Pair::new();
-    let cases: [(&str, Fields); 14] = [
+    let cases: [(&str, Fields); 16] = [
         (
             "RSA 2048",
             Fields::new()
@@ -286,6 +296,8 @@ fn test_parms() {
                 .u16(2048)
                 .u32(3),
         ),
+        ("RSA 1024", rsa_parms(1024)),
+        ("RSA 512", rsa_parms(512)),
         (
             "RSA, exponent 65537",
             Fields::new()

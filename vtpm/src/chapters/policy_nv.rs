@@ -54,13 +54,18 @@ impl Operation {
     }
 }
 
-/// Compares two numbers in two's complement, of one length.
+/// Compares two signed numbers of one length. Of two negative ones that with the
+/// smaller bytes is the greater, as if they were a sign and a magnitude: two's
+/// complement has it the other way round, but the reference implementation
+/// compares so, hence TPMs do, and policies that were written for them must hold
+/// here as they hold there.
 fn signed(a: &[u8], b: &[u8]) -> Ordering {
     let negative = |n: &[u8]| n.first().is_some_and(|byte| byte & 0x80 != 0);
     match (negative(a), negative(b)) {
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
-        _ => a.cmp(b),
+        (false, false) => a.cmp(b),
+        (true, true) => b.cmp(a),
     }
 }
 
@@ -157,9 +162,12 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// Up to two negative ones.
         #[test]
         fn signed_order_is_that_of_integers(a: i32, b: i32) {
-            prop_assert_eq!(signed(&a.to_be_bytes(), &b.to_be_bytes()), a.cmp(&b));
+            let order = signed(&a.to_be_bytes(), &b.to_be_bytes());
+            let reversed = a < 0 && b < 0;
+            prop_assert_eq!(order, if reversed { b.cmp(&a) } else { a.cmp(&b) });
         }
 
         #[test]

@@ -130,9 +130,11 @@ pub fn schemes(parent: Option<&Object>, public: &Public) -> Result<()> {
     if !is_parent {
         return Ok(());
     }
-    let aes = public.params.symmetric().0.ok_or(Rc::SYMMETRIC)?;
-    if aes.mode != Some(crate::crypto::sym::Mode::Cfb) {
-        return Err(Rc::MODE);
+    // Any mode will do, and none: what is below is protected by CFB, whatever
+    // the area says (Part 1, 22.4). The reference has it so, and tpm2-tools asks
+    // for AES storage keys without a mode.
+    if public.params.symmetric().0.is_none() {
+        return Err(Rc::SYMMETRIC);
     }
     // Below a parent that it cannot leave, a parent protects in the same way.
     if let Some(parent) = parent.filter(|_| a.has(A::FIXED_PARENT)) {

@@ -116,7 +116,7 @@ impl PublicParams {
                 let symmetric = r.read()?;
                 let scheme = r.read()?;
                 let key_bits: u16 = r.read()?;
-                if !matches!(key_bits, 2048 | 3072 | 4096) {
+                if !matches!(key_bits, 1024 | 2048 | 3072 | 4096) {
                     return Err(Rc::VALUE);
                 }
                 PublicParams::Rsa {

@@ -193,6 +193,9 @@ fn over_nv() {
             for operand in [
                 &[0x80_u8, 0, 0, 0, 0, 0, 0, 5][..],
                 &[0x7f, 0, 0, 0, 0, 0, 0, 5],
+                // Negative as well: less, and more, in two's complement.
+                &[0x80, 0, 0, 0, 0, 0, 0, 4],
+                &[0xff, 0, 0, 0, 0, 0, 0, 5],
                 &[0x80, 0],
                 &[],
             ] {

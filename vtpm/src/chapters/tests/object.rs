@@ -152,6 +152,32 @@ fn children_are_made_loaded_and_used_for_sealing() {
     );
 }
 
+/// What is below a storage key is protected by CFB, whatever mode the key names.
+#[test]
+fn storage_keys_of_any_mode() {
+    for mode in [None, Some(crate::crypto::sym::Mode::Ctr)] {
+        let mut tpm = started(6);
+        let mut template = storage_key();
+        if let PublicParams::Ecc {
+            symmetric: SymDefObject(Some(aes)),
+            ..
+        } = &mut template.params
+        {
+            aes.mode = mode;
+        }
+        let parent = primary(&mut tpm, Handle::OWNER, &template);
+        let sealed = keyed_hash(SEALED, Scheme::Null);
+        let (private, public) = create(&mut tpm, parent, &sealed, b"", b"secret").unwrap();
+        let loaded = load(&mut tpm, parent, &private, &public);
+        assert_eq!(loaded.rc, Rc::SUCCESS, "{mode:?}");
+        let unsealed = run(
+            &mut tpm,
+            &Command::new(0x15E).auth(loaded.handle.unwrap(), b""),
+        );
+        assert_eq!(values::<Tpm2bSensitiveData>(&unsealed)[..], b"secret"[..]);
+    }
+}
+
 #[test]
 fn an_auth_value_is_changed_below_the_right_parent_only() {
     let mut tpm = started(5);
@@ -265,19 +291,6 @@ fn templates_that_contradict_themselves_are_refused() {
         );
         assert_eq!(response.rc, rc.parameter(2), "{public:?}");
     }
-    let mut mode = storage_key();
-    if let PublicParams::Ecc {
-        symmetric: SymDefObject(Some(aes)),
-        ..
-    } = &mut mode.params
-    {
-        aes.mode = Some(crate::crypto::sym::Mode::Ctr);
-    }
-    let response = run(
-        &mut tpm,
-        &create_primary_command(Handle::OWNER, &mode, b"", b""),
-    );
-    assert_eq!(response.rc, Rc::MODE.parameter(2));
     let mut policy = storage_key();
     policy.auth_policy = Bytes::new(&[0; 20]).unwrap();
     let response = run(
