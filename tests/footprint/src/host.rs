@@ -1,7 +1,9 @@
 //! A TPM's life, and the heap that it takes. The commands that it is given do
-//! not count, nor do the records that its platform had kept when it got power,
-//! nor the stack.
+//! not count, nor do the records that its platform had kept when it got power.
+//! With a number of KiB as its argument it lives on a stack of that size, or
+//! ends by a signal.
 
+use vtpm::crypto::hash::HashAlg;
 use vtpm::provision::{EndorsementKey, LocalAuthority, SRK_HANDLE, create_primary};
 use vtpm::testing::{Command, MemoryPlatform, Response, parse};
 use vtpm::wire::{
@@ -124,6 +126,27 @@ fn rsa_signing() -> Public {
     ])
 }
 
+/// A P-521 key that signs, without a scheme, whose Name is of SHA-512.
+fn p521_signing() -> Public {
+    let parameters = [0, 0x10, 0, 0x10, 0, 5, 0, 0x10];
+    template(&[
+        &[0, 0x23, 0, 0x0D, 0, 4, 4, 0x72],
+        &[0, 0],
+        &parameters,
+        &[0, 0, 0, 0],
+    ])
+}
+
+/// The parameters of a Sign.
+fn signing(command: Command, scheme: Scheme, digest: usize) -> Command {
+    command
+        .with(&Tpm2bDigest::cut(&[3; 64][..digest]))
+        .with(&SigScheme(scheme))
+        .with(&vtpm::wire::st::HASHCHECK)
+        .with(&Handle::NULL)
+        .with(&Tpm2bDigest::empty())
+}
+
 /// A restricted P-256 key that signs by ECDSA with SHA-256.
 fn attestation() -> Public {
     let parameters = [0, 0x10, 0, 0x18, 0, 0x0B, 0, 3, 0, 0x10];
@@ -148,7 +171,7 @@ fn boot(life: &mut Life) {
         let index = Handle(Handle::NV_FIRST | number);
         let public = NvPublic {
             index: RhNvIndex(index),
-            name_alg: vtpm::crypto::hash::HashAlg::Sha256,
+            name_alg: HashAlg::Sha256,
             attributes: NvAttributes(0x0006_0006),
             auth_policy: Tpm2bDigest::empty(),
             data_size: 512,
@@ -173,16 +196,8 @@ fn boot(life: &mut Life) {
     let key = life.child(rsa_signing(), b"");
     let attestation = life.primary(Handle::ENDORSEMENT, &attestation());
     life.ask(&Command::new(0x15E).auth(secret, b""));
-    let sign = Command::new(0x15D)
-        .auth(key, b"")
-        .with(&Tpm2bDigest::cut(&[3; 32]))
-        .with(&SigScheme(Scheme::RsaSsa(
-            vtpm::crypto::hash::HashAlg::Sha256,
-        )))
-        .with(&vtpm::wire::st::HASHCHECK)
-        .with(&Handle::NULL)
-        .with(&Tpm2bDigest::empty());
-    life.ask(&sign);
+    let sign = Command::new(0x15D).auth(key, b"");
+    life.ask(&signing(sign, Scheme::RsaSsa(HashAlg::Sha256), 32));
     let selection = [0, 0, 0, 1, 0, 0x0B, 3, 0xFF, 0, 0];
     let quote = Command::new(0x158)
         .auth(attestation, b"")
@@ -194,6 +209,19 @@ fn boot(life: &mut Life) {
 }
 
 pub(crate) fn main() {
+    match std::env::args().nth(1).map(|kib| kib.parse::<usize>()) {
+        None => live_once(),
+        Some(Ok(kib)) => std::thread::Builder::new()
+            .stack_size(kib * 1024)
+            .spawn(live_once)
+            .expect("a thread")
+            .join()
+            .expect("a life without a panic"),
+        Some(Err(error)) => panic!("not a number of KiB: {error}"),
+    }
+}
+
+fn live_once() {
     let mut life = Life::begin();
     let idle = life.peak;
     boot(&mut life);
@@ -205,5 +233,9 @@ pub(crate) fn main() {
     life.peak = 0;
     life.primary(Handle::ENDORSEMENT, &EndorsementKey::Rsa3072.template());
     let largest = life.peak;
+    // What takes the most stack.
+    let key = life.primary(Handle::OWNER, &p521_signing());
+    let sign = Command::new(0x15D).auth(key, b"");
+    life.ask(&signing(sign, Scheme::EcDsa(HashAlg::Sha512), 64));
     println!(r#"{{ "heap_idle": {idle}, "heap_peak": {peak}, "heap_peak_rsa_3072": {largest} }}"#);
 }
