@@ -66,36 +66,43 @@ impl Default for Start<'_> {
     }
 }
 
-impl ClientSession {
-    /// Begins a session.
-    pub fn start<P: Platform>(tpm: &mut Tpm<P>, start: &Start<'_>) -> Result<ClientSession, Rc> {
-        let nonce = [0x5A; 20];
-        let (key_handle, salt, carried) = start.salt.unwrap_or((Handle::NULL, &[], &[]));
-        let command = Command::new(0x176)
+/// The caller's nonce when a session begins.
+const FIRST_NONCE: [u8; 20] = [0x5A; 20];
+
+impl Start<'_> {
+    /// The command that begins the session.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let (key_handle, _, carried) = self.salt.unwrap_or((Handle::NULL, &[], &[]));
+        Command::new(0x176)
             .handle(key_handle)
-            .handle(start.bind)
-            .with(&Tpm2bNonce::cut(&nonce))
+            .handle(self.bind)
+            .with(&Tpm2bNonce::cut(&FIRST_NONCE))
             .with(&Tpm2bEncryptedSecret::cut(carried))
-            .with(&start.kind)
-            .with(&start.symmetric)
-            .with(&start.hash);
-        let response = super::run(tpm, &command);
+            .with(&self.kind)
+            .with(&self.symmetric)
+            .with(&self.hash)
+    }
+
+    /// The session that the answer to the command is about.
+    pub fn begun(&self, response: &Response) -> Result<ClientSession, Rc> {
         if response.rc != Rc::SUCCESS {
             return Err(response.rc);
         }
+        let (key_handle, salt, _) = self.salt.unwrap_or((Handle::NULL, &[], &[]));
         let nonce_tpm: Tpm2bNonce = Reader::new(&response.parameters).read()?;
-        let mut secret = start.bind_auth.to_vec();
+        let mut secret = self.bind_auth.to_vec();
         secret.extend_from_slice(salt);
-        let key = if key_handle == Handle::NULL && start.bind == Handle::NULL {
+        let key = if key_handle == Handle::NULL && self.bind == Handle::NULL {
             Vec::new()
         } else {
-            let bits = start.hash.digest_size() as u32 * 8;
-            kdfa(start.hash, &secret, b"ATH", &nonce_tpm, &nonce, bits).to_vec()
+            let bits = self.hash.digest_size() as u32 * 8;
+            kdfa(self.hash, &secret, b"ATH", &nonce_tpm, &FIRST_NONCE, bits).to_vec()
         };
         Ok(ClientSession {
             handle: response.handle.ok_or(Rc::FAILURE)?,
-            hash: start.hash,
-            symmetric: start.symmetric,
+            hash: self.hash,
+            symmetric: self.symmetric,
             key,
             nonce_tpm: nonce_tpm.to_vec(),
             attributes: SessionAttributes::CONTINUE_SESSION,
@@ -103,6 +110,13 @@ impl ClientSession {
             crypt_auth: Vec::new(),
             uses: 0,
         })
+    }
+}
+
+impl ClientSession {
+    /// Begins a session.
+    pub fn start<P: Platform>(tpm: &mut Tpm<P>, start: &Start<'_>) -> Result<ClientSession, Rc> {
+        start.begun(&super::run(tpm, &start.command()))
     }
 
     /// With the auth value of the entity that it authorizes.
@@ -177,6 +191,25 @@ pub fn run_with<P: Platform>(
     names: &[Vec<u8>],
     sessions: &mut [ClientSession],
 ) -> Response {
+    let (command, nonces) = seal(command, names, sessions);
+    let response = parse(command.code, &send(tpm, 0, &command.to_bytes()));
+    if response.rc != Rc::SUCCESS {
+        return response;
+    }
+    open(response, command.code, &nonces, sessions)
+}
+
+/// The one session that encrypts in a direction.
+fn crypting(sessions: &[ClientSession], attribute: SessionAttributes) -> Option<usize> {
+    sessions.iter().position(|s| s.attributes.has(attribute))
+}
+
+/// A command with its sessions, and the nonces that they have in it.
+pub fn seal(
+    command: &Command,
+    names: &[Vec<u8>],
+    sessions: &mut [ClientSession],
+) -> (Command, Vec<Vec<u8>>) {
     let mut command = command.clone();
     let nonces: Vec<Vec<u8>> = sessions
         .iter_mut()
@@ -186,12 +219,8 @@ pub fn run_with<P: Platform>(
             alloc::vec![s.uses ^ (0x30 + i as u8); 16]
         })
         .collect();
-    let decrypt = sessions
-        .iter()
-        .position(|s| s.attributes.has(SessionAttributes::DECRYPT));
-    let encrypt = sessions
-        .iter()
-        .position(|s| s.attributes.has(SessionAttributes::ENCRYPT));
+    let decrypt = crypting(sessions, SessionAttributes::DECRYPT);
+    let encrypt = crypting(sessions, SessionAttributes::ENCRYPT);
     if let Some(i) = decrypt {
         let older = sessions[i].nonce_tpm.clone();
         sessions[i].crypt(
@@ -223,13 +252,24 @@ pub fn run_with<P: Platform>(
         );
         command = command.session(s.handle, &nonces[i], s.attributes.0, &mac);
     }
-    let mut response = parse(command.code, &send(tpm, 0, &command.to_bytes()));
-    if response.rc != Rc::SUCCESS {
-        return response;
-    }
+    (command, nonces)
+}
+
+/// A successful response, its HMACs checked and its first parameter decrypted.
+///
+/// # Panics
+///
+/// When the response is not authentic.
+pub fn open(
+    mut response: Response,
+    code: u32,
+    nonces: &[Vec<u8>],
+    sessions: &mut [ClientSession],
+) -> Response {
+    let encrypt = crypting(sessions, SessionAttributes::ENCRYPT);
     let mut r = Reader::new(&response.sessions);
     let mut rp = 0u32.to_be_bytes().to_vec();
-    rp.extend_from_slice(&command.code.to_be_bytes());
+    rp.extend_from_slice(&code.to_be_bytes());
     rp.extend_from_slice(&response.parameters);
     for (i, s) in sessions.iter_mut().enumerate() {
         let nonce: Tpm2bNonce = r.read().expect("nonce");

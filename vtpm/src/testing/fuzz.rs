@@ -272,6 +272,15 @@ pub fn structured(g: &mut Gen, spec: &CommandSpec, live: &[u32]) -> Vec<u8> {
 }
 
 fn mutate(g: &mut Gen, bytes: &mut Vec<u8>) {
+    alter(g, bytes);
+    // Most of them with a size that is right, so that more is read.
+    if bytes.len() >= 6 && !g.once_in(4) {
+        let len = (bytes.len() as u32).to_be_bytes();
+        bytes[2..6].copy_from_slice(&len);
+    }
+}
+
+fn alter(g: &mut Gen, bytes: &mut Vec<u8>) {
     for _ in 0..1 + g.below(4) {
         if bytes.is_empty() {
             return;
@@ -291,11 +300,6 @@ fn mutate(g: &mut Gen, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&more);
             }
         }
-    }
-    // Most of them with a size that is right, so that more is read.
-    if bytes.len() >= 6 && !g.once_in(4) {
-        let len = (bytes.len() as u32).to_be_bytes();
-        bytes[2..6].copy_from_slice(&len);
     }
 }
 

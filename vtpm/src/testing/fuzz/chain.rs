@@ -7,6 +7,7 @@
 mod authority;
 mod data;
 mod exchange;
+mod keyed;
 mod movement;
 mod parts;
 mod words;
@@ -27,7 +28,7 @@ pub const CHAINS: &[(&str, Chain)] = &[
     ("ECDH", exchange::ecdh),
     ("ECC encryption", exchange::ecc),
     ("ECDAA", exchange::ecdaa),
-    ("salted session", exchange::salted),
+    ("session with a key", keyed::session),
     ("signature", authority::signature),
     ("creation", authority::creation),
     ("certificate", authority::certificate),

@@ -1,15 +1,14 @@
-//! Secrets for a key and from it: RSA, ECDH, ECC encryption, Commit, salts.
+//! Secrets for a key and from it: RSA, ECDH, ECC encryption, Commit.
 
 use super::parts::*;
 use crate::crypto::ecc::Curve;
-use crate::session::SessionType;
 use crate::testing::Command;
 use crate::testing::fuzz::Fuzz;
 use crate::wire::sample::Sample;
 use crate::wire::{
-    Handle, Kdf, KdfScheme, Reader, RsaDecrypt, Scheme, SigScheme, SymDef, Tpm2bData, Tpm2bDigest,
-    Tpm2bEccParameter, Tpm2bEccPoint, Tpm2bEncryptedSecret, Tpm2bMaxBuffer, Tpm2bNonce,
-    Tpm2bPublicKeyRsa, Tpm2bSensitiveData, id, st,
+    Handle, Kdf, KdfScheme, Reader, RsaDecrypt, Scheme, SigScheme, Tpm2bData, Tpm2bDigest,
+    Tpm2bEccParameter, Tpm2bEccPoint, Tpm2bMaxBuffer, Tpm2bPublicKeyRsa, Tpm2bSensitiveData, id,
+    st,
 };
 
 /// RSA_Encrypt, RSA_Decrypt.
@@ -125,25 +124,4 @@ pub(super) fn ecdaa(f: &mut Fuzz) -> Option<()> {
         .with(&Handle::NULL)
         .with(&Tpm2bDigest::empty());
     f.ask(&sign).map(|_| ())
-}
-
-/// StartAuthSession with a salt. A label that OAEP wants ends in a zero.
-pub(super) fn salted(f: &mut Fuzz) -> Option<()> {
-    let key = rsa_external(f, DECRYPT, Scheme::Oaep(HASH))?;
-    let encrypt = Command::new(0x174)
-        .handle(key)
-        .with(&Tpm2bPublicKeyRsa::cut(&[5; 32]))
-        .with(&RsaDecrypt(Scheme::Oaep(HASH)))
-        .with(&Tpm2bData::cut(b"SECRET\0"));
-    let salt: Tpm2bPublicKeyRsa = f.first(&encrypt)?;
-    let kind = SessionType::sample(&mut f.g);
-    let command = Command::new(0x176)
-        .handle(key)
-        .handle(f.g.pick(&[Handle::NULL, Handle::OWNER, key]))
-        .with(&Tpm2bNonce::cut(&[1; 16]))
-        .with(&Tpm2bEncryptedSecret::cut(&salt))
-        .with(&kind)
-        .with(&SymDef::Null)
-        .with(&HASH);
-    f.ask(&command).map(|_| ())
 }
