@@ -8,6 +8,8 @@
 //! * What the host may do to it ([`host`]), what the guest may do
 //!   ([`pvalidate`], [`rmpadjust`], [`rmpquery`]), what the secure processor does at
 //!   a launch ([`launch`]), and what VMRUN does ([`vmsa`]).
+//! * The secure processor's answers to guest messages ([`psp`]): attestation reports
+//!   and derived keys, encrypted and signed for real, by keys that are no secret.
 //! * The check of every access ([`access`]), with the fault that the architecture
 //!   names, down to the bits of EXITINFO1 ([`fault`]).
 //! * [`system::System`], a small machine around it for tests: memory, nested page
@@ -66,6 +68,7 @@ pub mod fault;
 pub mod host;
 pub mod instruction;
 pub mod launch;
+pub mod psp;
 pub mod pvalidate;
 pub mod rmp;
 pub mod rmpadjust;
