@@ -84,7 +84,8 @@ def parser(prog):
     p.add_argument("--machine-option", type=machine_option, action="append", default=[], metavar="KEY=VALUE",
                    help="an option of the emulated machine; may be repeated: check_every=N checks all invariants after each "
                    "N VMGEXITs, count_instructions=PROTOCOL:CALL,... counts the instructions of SVSM calls, "
-                   "release_ghcbs=yes lets Linux bring a CPU online more than twice")
+                   "release_ghcbs=yes lets Linux bring a CPU online more than twice, "
+                   "report_version=2|3|5 is that of attestation reports (default: 3)")
     p.add_argument("--scenario", type=pathlib.Path, metavar="FILE",
                    help="how the emulated machine misbehaves")
     p.add_argument("--stats", type=pathlib.Path, metavar="FILE",

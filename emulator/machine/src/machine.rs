@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use protocols::snp::CpuidRegisters;
+use snp_model::psp::SecureProcessor;
 use snp_scenario::Event;
 
 use crate::arch::port;
@@ -22,6 +23,7 @@ use crate::processor::park::Park;
 use crate::processor::vcpu::Vcpu;
 use crate::processor::vmcb::Vmcb;
 use crate::processors;
+use crate::psp::guest_request;
 use crate::psp::launch::{self, Told};
 use crate::report::console::println;
 use crate::report::exit::{self, ExitStatus};
@@ -57,6 +59,8 @@ pub(crate) struct Machine {
     pub(crate) stats: Stats,
     /// The VMSA that the secure processor made: its GPA and system page.
     pub(crate) launch_vmsa: Option<(u64, u64)>,
+    /// It answers guest messages once there is a guest.
+    pub(crate) secure_processor: Option<SecureProcessor>,
     pub(crate) scenario: Scenario,
     pub(crate) invariants: Invariants,
 }
@@ -148,7 +152,8 @@ pub(crate) fn start() -> ! {
         println!("no image: QEMU needs -fw_cfg name={IMAGE_FILE},file=...");
         exit::end(ExitStatus::ImageRefused)
     };
-    let mut machine = match build(&map, &options::load()) {
+    let options = options::load();
+    let mut machine = match build(&map, &options) {
         Some(machine) => machine,
         None => internal("out of memory at set-up"),
     };
@@ -177,11 +182,17 @@ pub(crate) fn start() -> ! {
             let (measured, unmeasured) = machine.stats.launch_pages();
             println!(
                 "launched {measured} measured and {unmeasured} other pages, policy {:#x}",
-                launched.policy
+                launched.guest.policy.bits()
             );
-            println!("launch digest {}", Hex(&launched.digest));
+            println!("launch digest {}", Hex(&launched.guest.digest));
             machine.vcpu.levels[0].vmsa = Some(launched.vmsa.0);
             machine.launch_vmsa = Some(launched.vmsa);
+            let eax = machine.cpuid(1, 0).eax;
+            machine.secure_processor = Some(guest_request::secure_processor(
+                &launched.guest,
+                eax,
+                options.report_version,
+            ));
             machine.invariants.set_own(launched.brought);
             steps::prepare(&mut machine);
         }
@@ -283,6 +294,7 @@ fn build(map: &[E820], options: &Options) -> Option<Box<Machine>> {
         host,
         stats: Stats::new(options),
         launch_vmsa: None,
+        secure_processor: None,
         scenario,
         invariants: Invariants::new(options.check_every),
     }))

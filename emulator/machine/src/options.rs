@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use snp_model::psp::chip::ReportVersion;
+
 use crate::host::fw_cfg;
 use crate::report::console::println;
 use crate::report::exit::{self, ExitStatus};
@@ -10,7 +12,7 @@ use crate::report::exit::{self, ExitStatus};
 const OPTIONS_FILE: &str = "opt/rampart/options";
 
 /// The options; each is off unless it is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// `count_instructions=0:1,0:6`: of which SVSM calls (protocol and call) the
     /// instructions are counted; see [`crate::report::instructions`].
@@ -21,6 +23,8 @@ pub(crate) struct Options {
     /// `release_ghcbs=yes`: what Linux forgets when a CPU comes online again is done
     /// for it; see `host::linux`.
     pub(crate) release_ghcbs: bool,
+    /// `report_version=2|3|5`: of the attestation reports; 3 if nothing is said.
+    pub(crate) report_version: ReportVersion,
 }
 
 /// The options that QEMU was given. Ends the machine if one of them is unknown:
@@ -30,7 +34,12 @@ pub(crate) fn load() -> Options {
     let Ok(text) = core::str::from_utf8(&bytes) else {
         refuse("the file is not UTF-8 text");
     };
-    let mut options = Options::default();
+    let mut options = Options {
+        count_instructions: Vec::new(),
+        check_every: None,
+        release_ghcbs: false,
+        report_version: ReportVersion::V3,
+    };
     for line in text.lines() {
         if read(&mut options, line).is_none() {
             refuse(line);
@@ -47,6 +56,9 @@ fn read(options: &mut Options, line: &str) -> Option<()> {
         ("check_every", count) => {
             options.check_every = Some(count.parse().ok().filter(|count| *count > 0)?);
         }
+        ("report_version", "2") => options.report_version = ReportVersion::V2,
+        ("report_version", "3") => options.report_version = ReportVersion::V3,
+        ("report_version", "5") => options.report_version = ReportVersion::V5,
         ("release_ghcbs", "yes") => options.release_ghcbs = true,
         _ => return None,
     }

@@ -25,10 +25,12 @@
 
 pub mod chip;
 pub mod derived_key;
+pub mod emulated;
 pub mod guest;
 pub mod message;
 pub mod report;
 
+use alloc::boxed::Box;
 use core::mem::size_of;
 
 use protocols::snp::{
@@ -96,14 +98,14 @@ impl SecureProcessor {
     pub fn guest_request(&mut self, request: &Page, response: &mut Page) -> FirmwareStatus {
         match self.answer(request) {
             Ok(page) => {
-                *response = page;
+                *response = *page;
                 FirmwareStatus::SUCCESS
             }
             Err(status) => status,
         }
     }
 
-    fn answer(&mut self, request: &Page) -> Result<Page, Refused> {
+    fn answer(&mut self, request: &Page) -> Result<Box<Page>, Refused> {
         let header = message::header(request);
         let vmpl = Vmpl::new(header.info.vmpck).ok_or(FirmwareStatus::INVALID_PARAM)?;
         let count = self.count(vmpl);
@@ -115,10 +117,11 @@ impl SecureProcessor {
         if !is_well_formed(&header) || header.sequence != expected {
             return Err(FirmwareStatus::INVALID_PARAM);
         }
-        let mut plain = *request;
+        // Pages are large for the stacks of a machine without an operating system.
+        let mut plain = Box::new(*request);
         let payload =
             message::open(key, &mut plain).map_err(|_| FirmwareStatus::BAD_MEASUREMENT)?;
-        let (info, mut page) = (header.info, [0; size_of::<Page>()]);
+        let (info, mut page) = (header.info, Box::new([0; size_of::<Page>()]));
         let answer = |bytes: &[u8], page: &mut Page| {
             let size = u16::try_from(bytes.len()).unwrap_or_default();
             let (kind, version) = (info.message_type.answer(), info.message_version);

@@ -9,7 +9,27 @@ fn every_core_call_does_what_it_should() {
     run.assert_outcome(Outcome::PoweredOff);
     assert_eq!(run.line("test-guest: FAIL"), None, "{}", run.report());
     let sum = run.line(" passed, ").and_then(checks_passed);
-    assert!(sum.is_some_and(|passed| passed >= 121), "{}", run.report());
+    assert!(sum.is_some_and(|passed| passed >= 136), "{}", run.report());
+    run.assert_line("test-guest: report of version 3")
+        .assert_line("test-guest: ok guest_request/a report of the own level");
+}
+
+/// Each version of the reports is made on request, and only those that there are.
+#[test]
+fn reports_of_each_version_reach_the_guest() {
+    for version in ["2", "5"] {
+        let option = format!("report_version={version}");
+        let run = Launch::test_guest()
+            .option("--machine-option", &option)
+            .run();
+        run.assert_outcome(Outcome::PoweredOff)
+            .assert_line(&format!("test-guest: report of version {version}"))
+            .assert_line("test-guest: ok guest_request/a report of the own level");
+    }
+    let run = Launch::test_guest()
+        .option("--machine-option", "report_version=4")
+        .run();
+    run.assert_line("option refused: report_version=4");
 }
 
 /// What only several vCPUs can do: made in any order, deleted while they run, two requests at once.

@@ -3,6 +3,7 @@
 pub(crate) mod cpuid;
 pub(crate) mod fw_cfg;
 pub(crate) mod ghcb;
+pub(crate) mod guest_request;
 pub(crate) mod ioio;
 pub(crate) mod levels;
 mod linux;

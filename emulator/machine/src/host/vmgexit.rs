@@ -4,7 +4,7 @@ use protocols::ghcb::{ExitCode, GhcbField, MalformedReason, Response, Usage};
 
 use super::ghcb::GhcbView;
 use super::ioio::PowerRequest;
-use super::{ioio, levels, mmio, msr, msr_protocol, page_state};
+use super::{guest_request, ioio, levels, mmio, msr, msr_protocol, page_state};
 use crate::machine::{self, Machine};
 use crate::processor::vcpu::Waiting;
 use crate::report::invariants::steps;
@@ -101,6 +101,9 @@ fn event(machine: &mut Machine, ghcb: &GhcbView, code: ExitCode) -> Next {
         ExitCode::MMIO_READ => mmio::serve(memory, ghcb, false),
         ExitCode::MMIO_WRITE => mmio::serve(memory, ghcb, true),
         ExitCode::PAGE_STATE_CHANGE => page_state::serve(memory, stats, ghcb),
+        ExitCode::GUEST_REQUEST | ExitCode::EXTENDED_GUEST_REQUEST => {
+            guest_request::serve(machine, ghcb, code);
+        }
         ExitCode::AP_CREATION => levels::create(machine, ghcb),
         ExitCode::GET_APIC_IDS => apic_ids(machine, ghcb),
         ExitCode::RUN_VMPL => return run_vmpl(machine, ghcb),

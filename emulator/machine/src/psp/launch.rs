@@ -11,7 +11,7 @@ use igvm_defs::{IGVM_VHS_PARAMETER, IgvmPageDataType};
 use protocols::addr::Gpa;
 use protocols::boot::{MemoryMapEntry, MemoryMapType};
 use protocols::snp::{CpuidPage, GuestPolicy, LaunchPageType, SecretsPage, Vmsa};
-use snp_model::launch::{Launch, LaunchDigest, LaunchPage};
+use snp_model::launch::{self as model, Launch, LaunchPage};
 use snp_model::types::Spa;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -80,10 +80,10 @@ pub(crate) struct Told {
 
 /// A launched guest.
 pub(crate) struct Launched {
-    pub(crate) digest: LaunchDigest,
+    /// What the secure processor keeps of it.
+    pub(crate) guest: model::Launched,
     /// The VMSA of the first vCPU: its GPA and its system page.
     pub(crate) vmsa: (u64, u64),
-    pub(crate) policy: u64,
     /// Stretches of guest memory `[start, end)` that the image brings, loaded and
     /// required, in which at least one page is loaded: an SVSM's own are among them.
     pub(crate) brought: Vec<(u64, u64)>,
@@ -164,11 +164,11 @@ pub(crate) fn launch(
         parameters: BTreeMap::new(),
         vp_context: None,
     };
-    loader.run(policy)
+    loader.run()
 }
 
 impl Loader<'_> {
-    fn run(mut self, policy: u64) -> Result<Launched, Refused> {
+    fn run(mut self) -> Result<Launched, Refused> {
         let directives: Vec<_> = self.file.directives().collect::<Result<_, _>>()?;
         for directive in directives {
             self.directive(directive)?;
@@ -185,9 +185,8 @@ impl Loader<'_> {
             .ok_or(Refused::NoMemory { gpa: VMSA_GPA })?;
         self.update(VMSA_GPA, spa, LaunchPageType::VMSA, &contents)?;
         Ok(Launched {
-            digest: self.launch.finish().digest,
+            guest: self.launch.finish(),
             vmsa: (VMSA_GPA, spa),
-            policy,
             brought: stretches(self.pieces),
         })
     }

@@ -14,7 +14,7 @@ pub(crate) const GHCB_PAGE: u64 = 0x80_9000;
 /// The program with its data and stacks, as in the linker script.
 pub(crate) const PROGRAM: u64 = 0x81_4000;
 /// End of the program's memory.
-pub(crate) const PROGRAM_END: u64 = 0x84_0000;
+pub(crate) const PROGRAM_END: u64 = 0x86_0000;
 /// End of what the page tables map, from address 0.
 pub(crate) const MAPPED_END: u64 = 0x4000_0000;
 
@@ -33,6 +33,8 @@ pub(crate) const STACKS_END: u64 = STACKS + 2 * MAX_VCPUS as u64 * STACK_SIZE;
 /// GHCB pages of the other vCPUs: 2 MiB of RAM that is shared from the start, mapped without the
 /// C-bit.
 pub(crate) const GHCBS: u64 = 0x0a40_0000;
+/// Shared pages for guest messages, behind the GHCB pages.
+pub(crate) const MESSAGES: u64 = GHCBS + PAGE_2M / 2;
 /// RAM for what the vCPUs do together, as the playground is for what one does alone.
 pub(crate) const COMMON: u64 = 0x0a60_0000;
 
@@ -41,5 +43,5 @@ const _: () = {
     assert!(
         STACKS.is_multiple_of(PAGE_2M) && STACKS_END.is_multiple_of(PAGE_2M) && STACKS_END <= GHCBS
     );
-    assert!(MAX_VCPUS as u64 * PAGE_4K <= PAGE_2M && GHCBS + PAGE_2M <= COMMON);
+    assert!(MAX_VCPUS as u64 * PAGE_4K <= PAGE_2M / 2 && GHCBS + PAGE_2M <= COMMON);
 };

@@ -18,7 +18,8 @@ const SEV_SECTIONS: [SectionEntry; 7] = [
     sev(0x80_d000, 0x1000, SevSectionType::SECRETS),
     sev(0x80_e000, 0x1000, SevSectionType::CPUID),
     sev(0x80_f000, 0x1000, SevSectionType::SVSM_CAA),
-    sev(0x81_1000, 0x2_f000, SevSectionType::SEC_MEM),
+    // 0x2f000 bytes in OVMF; AES needs more.
+    sev(0x81_1000, 0x4_f000, SevSectionType::SEC_MEM),
     sev(0x81_0000, 0x1000, SevSectionType::KERNEL_HASHES),
 ];
 

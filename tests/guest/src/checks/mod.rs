@@ -5,6 +5,7 @@ mod core_calls;
 mod create_vcpu;
 mod delete_vcpu;
 mod deposit_mem;
+mod guest_request;
 mod launch;
 mod noise;
 mod pending;
@@ -32,6 +33,7 @@ pub(crate) fn in_first_life() {
     run(pvalidate_list::CHECKS);
     run(pvalidate_entry::CHECKS);
     run(deposit_mem::CHECKS);
+    run(guest_request::CHECKS);
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);

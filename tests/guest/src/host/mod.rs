@@ -14,7 +14,8 @@ use crate::end::{Reason, terminate};
 
 pub(crate) use fw_cfg::read_file;
 pub(crate) use page::{
-    change_pages, create_vcpu, destroy_vcpu, port_in, port_out, rest, run_vmpl0, write_serial,
+    change_pages, create_vcpu, destroy_vcpu, guest_request, port_in, port_out, rest, run_vmpl0,
+    write_serial,
 };
 
 /// The running vCPU's GHCB page.

@@ -4,9 +4,9 @@
 
 use protocols::addr::{Gpa, GpaPage};
 use protocols::ghcb::{
-    ApCreation, ApOperation, ExitCode, Ghcb, GhcbField, IoSize, IoioInfo, MsrValue,
-    PSC_MAX_ENTRIES, PscEntry, PscHeader, PscOperation, PscResult, Response, SHARED_BUFFER_OFFSET,
-    SHARED_BUFFER_SIZE,
+    ApCreation, ApOperation, ExitCode, Ghcb, GhcbField, GuestRequestResult, IoSize, IoioInfo,
+    MsrValue, PSC_MAX_ENTRIES, PscEntry, PscHeader, PscOperation, PscResult, Response,
+    SHARED_BUFFER_OFFSET, SHARED_BUFFER_SIZE,
 };
 use protocols::snp::{SevFeatures, Vmpl};
 use zerocopy::{FromBytes, IntoBytes};
@@ -160,6 +160,31 @@ fn ask_for_vcpu(
     ghcb.begin(ExitCode::AP_CREATION, creation.exit_info1(), vmsa);
     ghcb.set(GhcbField::RAX, features.bits());
     request(&mut ghcb)
+}
+
+/// Has the host hand the message at `request` to the secure processor, and the answer be put at
+/// `response`. With `data`, an address and a number of pages, it is an extended request; the
+/// number of pages after it is given as well. None: the host takes it for malformed.
+#[inline(never)]
+pub(crate) fn guest_request(
+    request: u64,
+    response: u64,
+    data: Option<(u64, u64)>,
+) -> Option<(GuestRequestResult, Option<u64>)> {
+    let mut ghcb = Ghcb::zeroed();
+    match data {
+        None => ghcb.begin(ExitCode::GUEST_REQUEST, request, response),
+        Some((gpa, pages)) => {
+            ghcb.begin(ExitCode::EXTENDED_GUEST_REQUEST, request, response);
+            ghcb.set(GhcbField::RAX, gpa);
+            ghcb.set(GhcbField::RBX, pages);
+        }
+    }
+    let answered = exchange(&mut ghcb, &mut Registers::default()) == Response::NO_ACTION;
+    answered.then(|| {
+        let result = GuestRequestResult(ghcb.sw_exit_info2);
+        (result, ghcb.get(GhcbField::RBX))
+    })
 }
 
 /// Runs VMPL0 with an SVSM call in `registers`.
