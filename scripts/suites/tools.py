@@ -52,6 +52,8 @@ def one(tpm, name):
         "TPM2_SIM": servers.PROGRAMS[tpm],
         "TPM2_ABRMD": "tpm2-abrmd",
         "TPM2_SIM_NV_CHIP": "NVChip",
+        # Not the disk, which vtpm-server would wait for at every change.
+        "TMPDIR": "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",
         "TPM2_TOOLS_TEST_FIXTURES": str(FOLDER / "test/integration/fixtures"),
         "abs_top_srcdir": str(FOLDER),
         "abs_srcdir": str(FOLDER),
