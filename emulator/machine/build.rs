@@ -1,7 +1,10 @@
-//! Links the machine as one BIOS image: code that runs at a high virtual
+//! Makes the certificates that the machine hands out, and links it as one BIOS image: code that runs at a high virtual
 //! address, stored in ROM below 4 GiB, with the reset vector at its end.
 
 fn main() {
+    let certificates = snp_certificates::chain().unwrap().table();
+    let out = std::env::var("OUT_DIR").unwrap();
+    std::fs::write(format!("{out}/certificates.bin"), certificates).unwrap();
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }

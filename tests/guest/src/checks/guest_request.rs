@@ -10,9 +10,9 @@ use protocols::addr::PAGE_4K;
 use protocols::boot::layout::GUEST_SECRETS_PAGE;
 use protocols::ghcb::GuestRequestResult;
 use protocols::snp::{
-    AttestationReport, FirmwareStatus, GUEST_MESSAGE_TAG, GuestMessageHeader, GuestMessageInfo,
-    KeyRequest, KeyResponse, MessageType, ReportRequest, ReportResponse, SecretsPage, VMPCK_SIZE,
-    Vmpl,
+    AttestationReport, CertificateEntry, CertificateKind, FirmwareStatus, GUEST_MESSAGE_TAG,
+    GuestMessageHeader, GuestMessageInfo, KeyRequest, KeyResponse, MessageType, ReportRequest,
+    ReportResponse, SecretsPage, VMPCK_SIZE, Vmpl,
 };
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -221,8 +221,32 @@ fn certificates() -> Outcome {
     // The secure processor has not seen the message: it goes out as it is.
     send(GuestRequestResult::SUCCESS, Some((DATA, needed)))?;
     is_ours(&take(MessageType::REPORT_REQ)?)?;
-    let first: u64 = memory::read(DATA);
-    holds("a table was written", first != u64::MAX)
+    certificates_are_there(needed)
+}
+
+/// The table's first certificate lies in the pages, and is a sequence in DER.
+fn certificates_are_there(pages: u64) -> Outcome {
+    let entry: CertificateEntry = memory::read(DATA);
+    holds(
+        "the chip's certificate",
+        entry.kind == CertificateKind::VCEK,
+    )?;
+    let (offset, length) = (u64::from(entry.offset), u64::from(entry.length));
+    holds(
+        "it is in the pages",
+        length > 4 && offset + length <= pages * PAGE_4K,
+    )?;
+    let [tag, form, high, low]: [u8; 4] = memory::read(DATA + offset);
+    same(
+        "it is a sequence",
+        u16::from_be_bytes([tag, form]),
+        0x3082u16,
+    )?;
+    same(
+        "its length",
+        u64::from(u16::from_be_bytes([high, low])) + 4,
+        length,
+    )
 }
 
 #[inline(never)]
