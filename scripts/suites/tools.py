@@ -5,6 +5,7 @@ that are installed.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import signal
@@ -70,8 +71,11 @@ def one(tpm, name):
             try:
                 status = script.wait(SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(script.pid, signal.SIGKILL)
                 return Case(name, FAILED, f"no end after {SECONDS} s", SECONDS)
+            finally:
+                # A script that starts a simulator twice leaves one behind.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(script.pid, signal.SIGKILL)
     seconds = time.monotonic() - begin
     if status == 0:
         return Case(name, PASSED, "", seconds)
