@@ -186,8 +186,10 @@ fn enter_loop(index: usize, mut own: Box<(Vcpu, Park)>) -> ! {
                 None
             }
             Run::Wait(other) => {
-                while is_asked(other) && !is_asked(index) {
-                    core::hint::spin_loop();
+                for _ in 0..IMPATIENCE {
+                    if is_asked(other) && !is_asked(index) {
+                        core::hint::spin_loop();
+                    }
                 }
                 None
             }
@@ -221,6 +223,7 @@ fn next(machine: &mut Machine, index: usize, code: Option<u64>) -> Run {
     }
     if let Some(other) = machine.vcpu.stopping {
         if is_asked(other) {
+            remind(other);
             return Run::Wait(other);
         }
         machine.vcpu.stopping = None;
@@ -255,6 +258,19 @@ pub(crate) fn kick(index: usize) {
     }
 }
 
+/// Sends a kick that was not answered again. The caller has the lock.
+///
+/// QEMU may have handled something else first, and not look again while the guest loops. As
+/// kicks are answered with the lock held, the first NMI is still pending: this is the same one.
+fn remind(index: usize) {
+    if let Some(processor) = PROCESSORS.get(index)
+        && processor.in_guest.load(Ordering::SeqCst)
+        && processor.kicked.load(Ordering::SeqCst)
+    {
+        apic::send_nmi(processor.apic_id.load(Ordering::SeqCst));
+    }
+}
+
 /// Who has the lock.
 pub(crate) fn holder() -> usize {
     HOLDER.load(Ordering::SeqCst)
@@ -274,10 +290,8 @@ pub(crate) fn flush_others() {
         let mut rounds = 0u32;
         while may_have(index) && processor.in_guest.load(Ordering::SeqCst) {
             rounds = rounds.wrapping_add(1);
-            // QEMU may have handled something else first, and not look again while the guest
-            // loops. With the lock held the first NMI is still pending: this is the same one.
             if rounds.is_multiple_of(IMPATIENCE) {
-                apic::send_nmi(processor.apic_id.load(Ordering::SeqCst));
+                remind(index);
             }
             core::hint::spin_loop();
         }

@@ -103,6 +103,13 @@ fn what_follows_the_dashes_goes_to_qemu() {
     assert!(run.console[0].ends_with("-device edu"), "{}", run.report());
 }
 
+/// Otherwise nothing of the test guest would ever run side by side.
+#[test]
+fn parallel_gives_each_vcpu_a_thread() {
+    let command = dry_run(&["--host", "emulated", "--smp", "2", "--parallel"]);
+    assert_contains(&command, &["-accel tcg,thread=multi", "-smp 2"]);
+}
+
 #[test]
 fn options_reach_the_command() {
     let command = dry_run(&[

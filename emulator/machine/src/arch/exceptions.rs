@@ -17,18 +17,20 @@ global_asm!(
     "exception_stubs:",
     ".set i, 0",
     ".rept 32",
-    ".balign 16",
+    // Refused if the stub before is longer than its 16 bytes.
+    ".org exception_stubs + 16 * i",
     // GIF is set for nothing but this, so an NMI comes from the loop below and ends it.
     ".if i == 2",
     "lea rax, [rip + nmi_taken]",
     "mov [rsp], rax",
     "iretq",
-    ".endif",
+    ".else",
     ".if !((i == 8) || ((i >= 10) && (i <= 14)) || (i == 17) || (i == 21) || (i == 29) || (i == 30))",
     "push 0",
     ".endif",
     ".byte 0x6a, i", // push i
     "jmp exception_common",
+    ".endif",
     ".set i, i + 1",
     ".endr",
     "exception_common:",
