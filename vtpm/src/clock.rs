@@ -1,7 +1,7 @@
 //! Time and clock (Part 1, 36).
 
 use crate::rc::{Rc, Result};
-use crate::state::State;
+use crate::state::{State, Volatile};
 use crate::wire::{ClockInfo, TimeInfo};
 
 /// The clock is stored whenever it has advanced so far, in milliseconds, so
@@ -16,12 +16,18 @@ pub const NOMINAL_RATE: i32 = 100_000;
 /// to be wrong by.
 const MAX_RATE_CHANGE: i32 = NOMINAL_RATE / 100 * 15;
 
-/// Milliseconds of the platform's as milliseconds at a changed rate.
+/// Milliseconds of the platform's as milliseconds at a changed rate, after
+/// `fraction` of one. What is left over comes second; this and `fraction` are in
+/// parts of [`NOMINAL_RATE`].
 #[must_use]
-pub fn at_rate(elapsed: u64, change: i32) -> u64 {
+pub fn at_rate(elapsed: u64, change: i32, fraction: u32) -> (u64, u32) {
     let rate = NOMINAL_RATE.saturating_add(change).unsigned_abs();
-    let scaled = u128::from(elapsed) * u128::from(rate) / u128::from(NOMINAL_RATE.unsigned_abs());
-    u64::try_from(scaled).unwrap_or(u64::MAX)
+    let nominal = u128::from(NOMINAL_RATE.unsigned_abs());
+    let scaled = u128::from(elapsed) * u128::from(rate) + u128::from(fraction);
+    (
+        u64::try_from(scaled / nominal).unwrap_or(u64::MAX),
+        u32::try_from(scaled % nominal).unwrap_or(0),
+    )
 }
 
 /// A change of the rate that there may be; any other is TPM_RC_VALUE.
@@ -36,7 +42,7 @@ pub(crate) fn check_rate(change: i32) -> Result<i32> {
 /// Changes the rate by a TPM_CLOCK_ADJUST, from now on. TPM_RC_VALUE when there
 /// is no such adjustment, or when the clock would then be more wrong than a
 /// clock may be.
-pub(crate) fn adjust_rate(state: &mut State, now: u64, adjustment: i8) -> Result<()> {
+pub(crate) fn adjust_rate(volatile: &mut Volatile, now: u64, adjustment: i8) -> Result<()> {
     // Part 2, 6.7: a coarse step is a percent or so, a medium one a tenth of
     // that, a fine one the smallest that there is.
     let step = match adjustment.unsigned_abs() {
@@ -46,10 +52,10 @@ pub(crate) fn adjust_rate(state: &mut State, now: u64, adjustment: i8) -> Result
         3 => NOMINAL_RATE / 100,
         _ => return Err(Rc::VALUE),
     };
-    let volatile = &mut state.volatile;
     let step = step * i32::from(adjustment.signum());
     let change = check_rate(volatile.rate_change.saturating_add(step))?;
-    volatile.time_offset = volatile.time(now);
+    // With the fraction: a caller who adjusts often would otherwise stop the time.
+    (volatile.time_offset, volatile.time_fraction) = volatile.exact_time(now);
     volatile.time_base = now.max(volatile.time_base);
     volatile.rate_change = change;
     Ok(())
@@ -103,5 +109,30 @@ pub(crate) fn tick(state: &mut State, time: u64) {
     if now.saturating_sub(state.clock.clock) >= UPDATE_INTERVAL {
         state.clock.clock = now;
         state.volatile.clock_safe = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::rng::Drbg;
+
+    /// A millisecond at a slower rate is less than one: none of it gets lost.
+    #[test]
+    fn frequent_adjustments_do_not_stop_the_time() {
+        for steps in [&[-3][..], &[-3, -3, -3, 0], &[-1, 1], &[-3, 0, 3]] {
+            let begin = 5000;
+            let mut volatile = Volatile::new(Drbg::new(&[6; 32], b""), begin);
+            let before = volatile.time(begin);
+            let mut last = before;
+            for (now, step) in (begin + 1..).zip(steps.iter().cycle()).take(1000) {
+                // At the slowest rate that there may be a slower one is refused.
+                let _ = adjust_rate(&mut volatile, now, *step);
+                let time = volatile.time(now);
+                assert!(time >= last);
+                last = time;
+            }
+            assert!((850..=1000).contains(&(last - before)), "{steps:?}: {last}");
+        }
     }
 }

@@ -104,7 +104,8 @@ impl Action for ClockRateAdjust {
     fn run(self, ctx: &mut Context<'_>) -> Result<ClockRateAdjustResponse> {
         let _ = self.auth;
         let now = ctx.platform_time();
-        clock::adjust_rate(ctx.state, now, self.rate_adjust).map_err(|rc| rc.parameter(1))?;
+        clock::adjust_rate(&mut ctx.state.volatile, now, self.rate_adjust)
+            .map_err(|rc| rc.parameter(1))?;
         Ok(ClockRateAdjustResponse {})
     }
 }

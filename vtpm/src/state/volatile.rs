@@ -31,6 +31,8 @@ pub struct Volatile {
     pub time_base: u64,
     /// Milliseconds since _TPM_Init at that time.
     pub time_offset: u64,
+    /// And what is left of a millisecond, in parts of [`crate::clock::NOMINAL_RATE`].
+    pub time_fraction: u32,
     /// Milliseconds to add to the time since `time_base` to get the clock.
     pub clock_base: u64,
     /// Changes when time was interrupted; timed policies notice.
@@ -68,6 +70,7 @@ impl Volatile {
             exclusive_audit: None,
             time_base: now,
             time_offset: 0,
+            time_fraction: 0,
             clock_base: 0,
             time_epoch,
             clock_safe: true,
@@ -81,8 +84,14 @@ impl Volatile {
     /// Milliseconds since _TPM_Init, at a time of the platform.
     #[must_use]
     pub fn time(&self, now: u64) -> u64 {
+        self.exact_time(now).0
+    }
+
+    /// Milliseconds since _TPM_Init, and what is left of one, in parts of
+    /// [`crate::clock::NOMINAL_RATE`].
+    pub(crate) fn exact_time(&self, now: u64) -> (u64, u32) {
         let elapsed = now.saturating_sub(self.time_base);
-        self.time_offset
-            .saturating_add(crate::clock::at_rate(elapsed, self.rate_change))
+        let (time, fraction) = crate::clock::at_rate(elapsed, self.rate_change, self.time_fraction);
+        (self.time_offset.saturating_add(time), fraction)
     }
 }
