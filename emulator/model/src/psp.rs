@@ -70,16 +70,6 @@ impl SecureProcessor {
         }
     }
 
-    /// The chip.
-    pub fn chip(&self) -> &Chip {
-        &self.chip
-    }
-
-    /// What it knows of the guest.
-    pub fn guest(&self) -> &Guest {
-        &self.guest
-    }
-
     /// The sequence number of the last answer under the key of a level.
     pub fn count(&self, vmpl: Vmpl) -> u64 {
         self.counts.get(vmpl.index()).copied().unwrap_or_default()

@@ -10,9 +10,6 @@ use super::Vmpl;
 /// Bytes in a message's page.
 pub const GUEST_MESSAGE_PAGE: usize = 0x1000;
 
-/// Most bytes of payload in a message.
-pub const GUEST_MESSAGE_MAX_PAYLOAD: usize = GUEST_MESSAGE_PAGE - size_of::<GuestMessageHeader>();
-
 /// Bytes of [`GuestMessageHeader::tag`] that AES-GCM fills; the others are zero.
 pub const GUEST_MESSAGE_TAG: usize = 16;
 
@@ -62,10 +59,6 @@ pub struct FirmwareStatus(
 impl FirmwareStatus {
     /// Done.
     pub const SUCCESS: Self = Self(0);
-    /// The guest is in no state for this.
-    pub const INVALID_GUEST_STATE: Self = Self(2);
-    /// An address that cannot be used.
-    pub const INVALID_ADDRESS: Self = Self(9);
     /// The message is not authentic.
     pub const BAD_MEASUREMENT: Self = Self(0xb);
     /// The feature is not there.
@@ -183,7 +176,6 @@ mod tests {
         assert_eq!(bytes[0x30..0x38], [1, 1, 0x60, 0, 5, 1, 0x60, 0]);
         assert_eq!(bytes[0x38..0x3e], [0, 0, 0, 0, 2, 0]);
         assert_eq!(header.info.as_bytes(), &bytes[0x30..]);
-        assert_eq!(GUEST_MESSAGE_MAX_PAYLOAD, 4000);
     }
 
     #[test]

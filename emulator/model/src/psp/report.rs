@@ -93,7 +93,10 @@ fn fill_version(report: &mut AttestationReport, chip: &Chip, guest: &Guest) {
     let (version, platform) = match chip.report_version {
         ReportVersion::V2 => (2, first),
         ReportVersion::V3 => (3, first | PlatformInfo::ALIAS_CHECK_COMPLETE),
-        ReportVersion::V5 => (5, PlatformInfo::all()),
+        ReportVersion::V5 => (
+            5,
+            first | PlatformInfo::ALIAS_CHECK_COMPLETE | PlatformInfo::TIO_EN,
+        ),
     };
     report.version = version;
     report.platform_info = (chip.platform & platform).bits();

@@ -19,7 +19,7 @@ fn a_report_says_what_was_launched_and_where() {
     assert_eq!(bytes[0x20..0x30], [0x1a; 16]);
     assert_eq!(bytes[0x30..0x38], [2, 0, 0, 0, 1, 0, 0, 0]);
     assert_eq!(word(0x38), NEWER.0);
-    assert_eq!(word(0x40), 0xff);
+    assert_eq!(word(0x40), 0xbf);
     assert_eq!(word(0x48), 0);
     assert_eq!(bytes[0x50..0x90], report_request(2).report_data);
     assert_eq!(bytes[0x90..0xc0], [0x33; 48]);
@@ -56,7 +56,7 @@ fn older_reports_leave_out_what_they_do_not_know() {
     };
     assert_eq!(of(ReportVersion::V2), (2, 0x1f, [0; 3], (0, 0)));
     assert_eq!(of(ReportVersion::V3), (3, 0x3f, [0x19, 1, 2], (0, 0)));
-    assert_eq!(of(ReportVersion::V5), (5, 0xff, [0x19, 1, 2], (7, 15)));
+    assert_eq!(of(ReportVersion::V5), (5, 0xbf, [0x19, 1, 2], (7, 15)));
 }
 
 #[test]
