@@ -33,7 +33,7 @@ pub(crate) const CHECKS: &[Check] = &[
         replay,
     ),
     check(
-        "guest_request/the key of another level is not ours",
+        "guest_request/a message under another key's number is refused",
         other_key,
     ),
     check("guest_request/a derived key stays the same", derived_key),
