@@ -11,7 +11,7 @@ use crate::report::exit::{self, ExitStatus};
 
 const OPTIONS_FILE: &str = "opt/rampart/options";
 
-/// The options; each is off unless it is asked for.
+/// The options. Unless it is asked for, each is off, but for the reports' version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// `count_instructions=0:1,0:6`: of which SVSM calls (protocol and call) the
