@@ -186,10 +186,10 @@ fn enter_loop(index: usize, mut own: Box<(Vcpu, Park)>) -> ! {
                 None
             }
             Run::Wait(other) => {
-                for _ in 0..IMPATIENCE {
-                    if is_asked(other) && !is_asked(index) {
-                        core::hint::spin_loop();
-                    }
+                let mut rounds = 0;
+                while rounds < IMPATIENCE && is_asked(other) && !is_asked(index) {
+                    rounds += 1;
+                    core::hint::spin_loop();
                 }
                 None
             }
