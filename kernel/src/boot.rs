@@ -11,6 +11,7 @@ use monitor::negotiate::guest_features;
 use monitor::page_map::{Layout, PageMap};
 use monitor::pages::PagePolicy;
 use monitor::ranges::RangeList;
+use monitor::services::Services;
 use monitor::sizing::FirmwareMemory;
 use monitor::vcpu::Registry;
 use protocols::addr::{Gpa, GpaPage, GpaRange};
@@ -77,7 +78,7 @@ fn start(
 ) -> Result<u32, Fatal> {
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
     let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
-    run::share(platform, guest)?;
+    run::share(platform, guest, Services::none())?;
     Ok(vcpu.apic_id)
 }
 

@@ -9,6 +9,7 @@ use core::convert::Infallible;
 use monitor::fatal::Fatal;
 use monitor::ghcb_client::run_vmpl;
 use monitor::guest::Guest;
+use monitor::services::Services;
 use monitor::shared::{Server, Shared};
 use monitor::svsm::request::{Next, is_waiting, serve};
 use protocols::ghcb::RampartReason;
@@ -36,9 +37,14 @@ static SERVICE: Once<Service> = Once::new();
 /// # Errors
 /// [`Fatal`] when there is no memory for the CPUs' seats.
 #[inline(never)]
-pub(crate) fn share(platform: KernelPlatform, guest: Guest<MapMemory>) -> Result<(), Fatal> {
+pub(crate) fn share(
+    platform: KernelPlatform,
+    guest: Guest<MapMemory>,
+    services: Services,
+) -> Result<(), Fatal> {
     let level = guest.policy.guest;
-    let shared = Shared::new(guest).map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
+    let shared =
+        Shared::new(guest, services).map_err(|_| Fatal::new(RampartReason::OutOfMemory))?;
     SERVICE.call_once(|| Service {
         shared,
         platform,

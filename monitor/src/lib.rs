@@ -48,6 +48,7 @@ pub mod pages;
 pub mod platform;
 pub mod psc;
 pub mod ranges;
+pub mod services;
 pub mod shared;
 pub mod sizing;
 pub mod svsm;

@@ -4,8 +4,9 @@
 //! touches no lock, and no line of memory, that another vCPU uses. Calls that change pages or VMSAs
 //! take the guest's state on top of that.
 //!
-//! The order, which nobody turns round: a vCPU's own seat; the guest's state; another vCPU's seat,
-//! which is never waited for. Who finds it taken answers that the vCPU is in use.
+//! The order, which nobody turns round: a vCPU's own seat; a service ([`Services`]); the guest's
+//! state; another vCPU's seat, which is never waited for. Who finds it taken answers that the vCPU
+//! is in use.
 
 use alloc::vec::Vec;
 
@@ -13,6 +14,7 @@ use protocols::addr::Gpa;
 
 use crate::guest::Guest;
 use crate::platform::{AccessFault, GuestMemory};
+use crate::services::Services;
 use crate::sync::{Guard, Lock};
 use crate::vcpu::{OutOfMemory, Vcpu};
 
@@ -22,6 +24,7 @@ pub struct Shared<S> {
     guest: Lock<Guest<S>>,
     /// Sorted by APIC ID.
     seats: Vec<Seat>,
+    services: Services,
 }
 
 /// A vCPU's place. Whoever holds it knows that the VMSA and the calling area in it stay what they
@@ -37,11 +40,11 @@ pub struct Seat {
 }
 
 impl<S> Shared<S> {
-    /// Shares the guest with all vCPUs that it has.
+    /// Shares the guest, and what is served beside the core protocol, with all vCPUs that it has.
     ///
     /// # Errors
     /// [`OutOfMemory`].
-    pub fn new(guest: Guest<S>) -> Result<Self, OutOfMemory> {
+    pub fn new(guest: Guest<S>, services: Services) -> Result<Self, OutOfMemory> {
         let mut seats = Vec::new();
         seats
             .try_reserve_exact(guest.vcpus.count())
@@ -53,12 +56,24 @@ impl<S> Shared<S> {
         Ok(Self {
             guest: Lock::new(guest),
             seats,
+            services,
         })
     }
 
     /// The guest's state, for as long as it is held. Whoever waits here holds no seat but its own.
     pub fn lock(&self) -> Guard<'_, Guest<S>> {
         self.guest.lock()
+    }
+
+    /// What is served beside the core protocol.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Offers other services than before.
+    #[cfg(test)]
+    pub(crate) fn offer(&mut self, services: Services) {
+        self.services = services;
     }
 
     /// The guest's state, no longer shared.

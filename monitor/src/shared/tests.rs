@@ -2,6 +2,7 @@ use std::vec::Vec;
 
 use crate::apic_ids::MAX_VCPUS;
 use crate::platform::GuestMemory;
+use crate::services::Services;
 use crate::shared::{Server, Shared};
 use crate::testing::{World, page};
 use crate::vcpu::{Registry, Vcpu};
@@ -22,7 +23,7 @@ fn every_vcpu_of_512_finds_its_own_seat() {
         };
         guest.vcpus.register(vcpu).unwrap();
     }
-    let shared = Shared::new(guest).unwrap();
+    let shared = Shared::new(guest, Services::none()).unwrap();
     for &apic_id in &ids {
         let seat = shared.seat(apic_id).unwrap();
         assert_eq!(seat.apic_id(), apic_id);

@@ -6,7 +6,7 @@
 
 use core::mem::offset_of;
 
-use super::core_protocol;
+use super::{attestation, core_protocol, vtpm};
 use crate::error::CallError;
 use crate::fatal::Fatal;
 use crate::guest::Guest;
@@ -15,7 +15,9 @@ use crate::shared::{Pages, Server, Shared};
 use crate::vcpu::Vcpu;
 use protocols::ghcb::ExitCode;
 use protocols::snp::{EFER_SVME, Vmsa};
-use protocols::svsm::{CA_CALL_PENDING, CoreCall, ProtocolId, Request, ResultCode};
+use protocols::svsm::{
+    AttestationCall, CA_CALL_PENDING, CoreCall, ProtocolId, Request, ResultCode, VtpmCall,
+};
 
 /// EFER.SVME lies in the register's second byte.
 const EFER_SECOND_BYTE: usize = offset_of!(Vmsa, efer) + 1;
@@ -106,7 +108,7 @@ pub fn serve<P: Platform + ?Sized, S: MapStorage>(
                     CoreCall(request.call),
                     &mut arguments,
                 ),
-                _ => Err(ResultCode::UNSUPPORTED_PROTOCOL.into()),
+                _ => service(server.shared, platform, request, &mut arguments),
             };
             let code = match result {
                 Ok(Next::Park) => return Ok(Next::Park),
@@ -118,6 +120,29 @@ pub fn serve<P: Platform + ?Sized, S: MapStorage>(
         }
     }
     enable(platform, pages.vmsa)?;
+    Ok(Next::Enter)
+}
+
+/// Serves a call of a protocol beside the core protocol, if that service is there. Apart from the
+/// others (`inline(never)`), which need none of its buffers.
+#[inline(never)]
+fn service<P: Platform + ?Sized, S: MapStorage>(
+    shared: &Shared<S>,
+    platform: &mut P,
+    request: Request,
+    arguments: &mut Arguments,
+) -> Result<Next, CallError> {
+    let services = shared.services();
+    match (request.protocol, &services.attestation, &services.tpm) {
+        (ProtocolId::ATTESTATION, Some(attestation), _) => {
+            let call = AttestationCall(request.call);
+            attestation::call(shared, platform, attestation, call, arguments)?;
+        }
+        (ProtocolId::VTPM, _, Some(tpm)) => {
+            vtpm::call(shared, platform, tpm, VtpmCall(request.call), arguments)?;
+        }
+        _ => return Err(ResultCode::UNSUPPORTED_PROTOCOL.into()),
+    }
     Ok(Next::Enter)
 }
 

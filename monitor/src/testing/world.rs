@@ -19,6 +19,7 @@ use crate::memory::{GuestMemoryMap, ImageRanges, parse_ram};
 use crate::page_map::{Layout, PageMap};
 use crate::pages::PagePolicy;
 use crate::platform::Rmp;
+use crate::services::Services;
 use crate::shared::{Server, Shared};
 use crate::svsm::request::{Arguments, Next, is_waiting, serve};
 use crate::vcpu::{Registry, Vcpu};
@@ -96,7 +97,7 @@ impl World {
         };
         let mut world = World {
             machine: Machine::new(),
-            shared: Shared::new(guest).unwrap(),
+            shared: Shared::new(guest, Services::none()).unwrap(),
         };
         world.claim(image.firmware);
         world.machine.take_events();

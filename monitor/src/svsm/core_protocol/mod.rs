@@ -15,16 +15,18 @@ use protocols::svsm::{CoreCall, ProtocolId, ResultCode};
 use super::request::{Arguments, Context, Next};
 use crate::error::CallError;
 use crate::platform::{MapStorage, Platform};
+use crate::services::Services;
 use crate::shared::Shared;
 use crate::vcpu::Vcpu;
 
-/// The only version there is.
+/// The only version there is, of every protocol.
 const VERSION: u32 = 1;
 
 /// The versions of a protocol that are offered, lowest and highest.
-const fn offered(protocol: ProtocolId) -> Option<(u32, u32)> {
+const fn offered(protocol: ProtocolId, services: &Services) -> Option<(u32, u32)> {
     match protocol {
         ProtocolId::CORE => Some((VERSION, VERSION)),
+        _ if services.offers(protocol) => Some((VERSION, VERSION)),
         _ => None,
     }
 }
@@ -42,7 +44,7 @@ pub(crate) fn call<P: Platform + ?Sized, S: MapStorage>(
     arguments: &mut Arguments,
 ) -> Result<Next, CallError> {
     match call {
-        CoreCall::QUERY_PROTOCOL => Ok(query_protocol::call(arguments)),
+        CoreCall::QUERY_PROTOCOL => Ok(query_protocol::call(shared.services(), arguments)),
         CoreCall::CONFIGURE_VTOM => configure_vtom::call(arguments),
         // Holds the guest's state for a part of the time.
         CoreCall::PVALIDATE => pvalidate::call(shared, platform, arguments),

@@ -4,12 +4,13 @@
 use protocols::svsm::ProtocolQuery;
 
 use super::offered;
+use crate::services::Services;
 use crate::svsm::request::{Arguments, Next};
 
 /// Always a success.
-pub(super) fn call(arguments: &mut Arguments) -> Next {
+pub(super) fn call(services: &Services, arguments: &mut Arguments) -> Next {
     let query = ProtocolQuery::from_rcx(arguments.rcx);
-    arguments.rcx = match offered(query.protocol) {
+    arguments.rcx = match offered(query.protocol, services) {
         Some((lowest, highest)) if (lowest..=highest).contains(&query.version) => {
             ProtocolQuery::answer(highest, lowest)
         }
