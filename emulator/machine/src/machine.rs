@@ -174,6 +174,8 @@ pub(crate) fn start() -> ! {
         memory_map: launch::memory_map(machine.memory.ram()),
         vp_count: machine.host.apic_ids.len() as u32,
         sev_features: 0,
+        policy_set: 0,
+        policy_clear: 0,
     };
     scenario::launch::lie(&mut machine.scenario, &mut told);
     let launched = launch::launch(&image, &mut machine.memory, &mut machine.stats, &told);

@@ -24,12 +24,14 @@
 extern crate alloc;
 
 mod lie;
+mod message;
 mod parse;
 mod point;
 mod script;
 mod words;
 
 pub use lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, Register, RunVmplLie};
+pub use message::{CertificateLie, ForgedField, MessageLie};
 pub use parse::{Line, MAX_LINES, ParseError, Wrong, parse};
 pub use point::{Event, Moment, Point, Request, Times};
 pub use script::{Due, Script};

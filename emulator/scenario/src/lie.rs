@@ -1,5 +1,7 @@
 //! The lies that there are.
 
+use crate::message::{CertificateLie, MessageLie};
+
 /// A register of a CPUID answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
@@ -120,6 +122,13 @@ pub enum Lie {
     },
     /// `vp-count N`: another number of processors.
     VpCount(u32),
+    /// `policy set MASK` and `policy clear MASK`: a guest policy other than the image's.
+    Policy {
+        /// Bits to set.
+        set: u64,
+        /// Bits to clear.
+        clear: u64,
+    },
     /// `hv-features set MASK` and `hv-features clear MASK`.
     HvFeatures {
         /// Bits to offer.
@@ -170,6 +179,12 @@ pub enum Lie {
         /// The value, 8 bytes.
         value: u64,
     },
+    /// `message release`: a held message goes to the secure processor now.
+    MessageRelease,
+    /// `message …`.
+    Message(MessageLie),
+    /// `certificates …`.
+    Certificates(CertificateLie),
     /// `psc …`.
     Psc(PscLie),
     /// `msr answer VALUE`: the GHCB MSR's value, whatever was asked.
@@ -214,7 +229,8 @@ impl Lie {
             | Lie::CpuidCount(_)
             | Lie::MemoryMapClear
             | Lie::MemoryMapAdd { .. }
-            | Lie::VpCount(_) => Class::Launch,
+            | Lie::VpCount(_)
+            | Lie::Policy { .. } => Class::Launch,
             Lie::HvFeatures { .. }
             | Lie::GhcbVersions { .. }
             | Lie::CBit(_)
@@ -226,8 +242,11 @@ impl Lie {
             | Lie::Smash(_)
             | Lie::Inject { .. }
             | Lie::ForgeVc(_)
-            | Lie::GhcbPoke { .. } => Class::Deed,
-            Lie::Psc(_)
+            | Lie::GhcbPoke { .. }
+            | Lie::MessageRelease => Class::Deed,
+            Lie::Message(_)
+            | Lie::Certificates(_)
+            | Lie::Psc(_)
             | Lie::MsrAnswer(_)
             | Lie::Ghcb(_)
             | Lie::RunVmpl(_)

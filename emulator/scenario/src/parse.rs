@@ -1,6 +1,8 @@
 //! The text of a scenario. Strict: what is not understood is refused, with its
 //! line, because a scenario that does less than it says makes a test pass.
 
+mod message;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -200,19 +202,22 @@ fn optional_page(words: &mut Words<'_>) -> Result<Option<u64>, Wrong> {
 }
 
 fn times(text: &str) -> Result<Times, Wrong> {
-    let (number, from) = match text.strip_suffix('+') {
-        Some(number) => (number, true),
-        None => (text, false),
+    let count = |number| {
+        parse_number(number)
+            .and_then(|count| u32::try_from(count).ok())
+            .filter(|&count| count != 0)
+            .ok_or_else(|| Wrong::not_a_number("a count from 1", text))
     };
-    let count = parse_number(number)
-        .and_then(|count| u32::try_from(count).ok())
-        .filter(|&count| count != 0)
-        .ok_or_else(|| Wrong::not_a_number("a count from 1", text))?;
-    Ok(if from {
-        Times::From(count)
-    } else {
-        Times::Only(count)
-    })
+    if let Some(first) = text.strip_suffix('+') {
+        return count(first).map(Times::From);
+    }
+    let Some((first, last)) = text.split_once('-') else {
+        return count(text).map(Times::Only);
+    };
+    match (count(first)?, count(last)?) {
+        (first, last) if first <= last => Ok(Times::Between(first, last)),
+        _ => Err(Wrong::not_a_number("a count from 1", text)),
+    }
 }
 
 fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
@@ -230,7 +235,10 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
         "cpuid-count" => Lie::CpuidCount(words.typed("a count")?),
         "memory-map" => memory_map(words)?,
         "vp-count" => Lie::VpCount(words.typed("a count")?),
-        "hv-features" => hv_features(words)?,
+        "hv-features" => {
+            let (set, clear) = bits(words)?;
+            Lie::HvFeatures { set, clear }
+        }
         "ghcb-versions" => Lie::GhcbVersions {
             min: words.typed("a version")?,
             max: words.typed("a version")?,
@@ -261,6 +269,12 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
             "answer" => Lie::MsrAnswer(words.typed("a value")?),
             word => return Err(Wrong::unexpected(word)),
         },
+        "policy" => {
+            let (set, clear) = bits(words)?;
+            Lie::Policy { set, clear }
+        }
+        "message" => message::message(words)?,
+        "certificates" => Lie::Certificates(message::certificates(words)?),
         "ghcb" => ghcb(words)?,
         "run-vmpl" => Lie::RunVmpl(run_vmpl(words)?),
         "apic-ids" => apic_ids(words)?,
@@ -285,16 +299,11 @@ fn memory_map(words: &mut Words<'_>) -> Result<Lie, Wrong> {
     }
 }
 
-fn hv_features(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+/// Bits to set, or bits to clear: {set, clear}.
+fn bits(words: &mut Words<'_>) -> Result<(u64, u64), Wrong> {
     match words.next("\"set\" or \"clear\"")? {
-        "set" => Ok(Lie::HvFeatures {
-            set: words.typed("a mask")?,
-            clear: 0,
-        }),
-        "clear" => Ok(Lie::HvFeatures {
-            set: 0,
-            clear: words.typed("a mask")?,
-        }),
+        "set" => Ok((words.typed("a mask")?, 0)),
+        "clear" => Ok((0, words.typed("a mask")?)),
         word => Err(Wrong::unexpected(word)),
     }
 }

@@ -91,6 +91,8 @@ pub enum Times {
     Only(u32),
     /// `#N+`: the Nth and all after it.
     From(u32),
+    /// `#N-M`: the Nth to the Mth.
+    Between(u32, u32),
 }
 
 /// A point: which events, at which level, how often.
@@ -139,6 +141,7 @@ impl Times {
             Times::Every => true,
             Times::Only(only) => number == only,
             Times::From(first) => number >= first,
+            Times::Between(first, last) => number >= first && number <= last,
         }
     }
 }

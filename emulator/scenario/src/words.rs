@@ -147,7 +147,12 @@ impl<'a> Words<'a> {
             self.rest.next();
             return Ok(*offset);
         }
-        let offset = self.number(WHAT, LAST_FIELD)?;
+        self.word_offset()
+    }
+
+    /// An offset of 8 bytes in a page, that 8 divides.
+    pub(crate) fn word_offset(&mut self) -> Result<u16, Wrong> {
+        let offset = self.number("a field", LAST_FIELD)?;
         match u16::try_from(offset) {
             Ok(small) if offset.is_multiple_of(8) => Ok(small),
             _ => Err(Wrong::NotAField),

@@ -67,8 +67,8 @@ pub(crate) struct Memory {
     moved: BTreeMap<u64, u64>,
     /// The host assigns pages of 4 KiB only.
     small_pages: bool,
-    /// A shared page whose every access is to fault: it is mapped alone.
-    watched: Option<u64>,
+    /// Shared pages whose every access is to fault: they are mapped alone.
+    watched: Vec<u64>,
     rmp: Rmp,
     /// What other processors' translations might still allow on silicon.
     pub(crate) translations: StaleTranslations,
@@ -87,7 +87,7 @@ impl Memory {
             windows: Vec::new(),
             moved: BTreeMap::new(),
             small_pages: false,
-            watched: None,
+            watched: Vec::new(),
             rmp: Rmp::new(DIRECT_MAP_SIZE),
             translations: StaleTranslations::default(),
             npt,
@@ -194,12 +194,12 @@ impl Memory {
         self.small_pages = on;
     }
 
-    /// Makes every access to the shared page at `gpa` fault, or none any more.
-    pub(crate) fn watch(&mut self, page: Option<u64>) {
-        self.watched = page;
-        if let Some(page) = page {
+    /// Makes every access to these shared pages fault, and to no others any more.
+    pub(crate) fn watch(&mut self, pages: Vec<u64>) {
+        for &page in &pages {
             self.drop_mappings(page, SIZE_4K);
         }
+        self.watched = pages;
     }
 
     /// Checks an access of the processor at a level; gives the system address.

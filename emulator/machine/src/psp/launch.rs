@@ -76,6 +76,10 @@ pub(crate) struct Told {
     pub(crate) vp_count: u32,
     /// SEV_FEATURES beyond those that the image's VMSA has.
     pub(crate) sev_features: u64,
+    /// Bits of the policy that the host sets, whatever the image says.
+    pub(crate) policy_set: u64,
+    /// Bits that it clears.
+    pub(crate) policy_clear: u64,
 }
 
 /// A launched guest.
@@ -152,6 +156,7 @@ pub(crate) fn launch(
             policy = value;
         }
     }
+    policy = policy & !told.policy_clear | told.policy_set;
     let launch = Launch::start(memory.asid(), GuestPolicy::from_bits_retain(policy))
         .map_err(|_| Refused::Policy(policy))?;
     let loader = Loader {

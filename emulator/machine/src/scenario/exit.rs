@@ -4,7 +4,9 @@ use protocols::ghcb::msr::{MsrRequest, MsrResponse, MsrValue, info};
 use protocols::ghcb::{EventInjection, ExitCode, GhcbField, Response};
 use snp_scenario::{Due, Event, GhcbLie, Lie, Request, RunVmplLie};
 
-use super::{deeds_and_answers, processors, psc, watch};
+use super::messages::Exchange;
+use super::watch::{Kind, Until};
+use super::{certificates, deeds_and_answers, messages, processors, psc, watch};
 use crate::host::ghcb::GhcbView;
 use crate::host::levels;
 use crate::host::vmgexit::{self, Ended, Next};
@@ -23,9 +25,16 @@ pub(crate) fn serve(machine: &mut Machine) -> Next {
     let vmpl = machine.vcpu.level;
     let (request, page) = look(machine);
     let answers = deeds_and_answers(machine, Event::Exit { vmpl, request });
-    let replaced = answers
-        .iter()
-        .find(|due| instead(machine, request, page.as_ref(), due.lie).is_some());
+    let exchange = page.as_ref().and_then(|page| Exchange::of(machine, page));
+    if let Some(exchange) = &exchange {
+        messages::before(machine, exchange, &answers);
+    }
+    let replaced = answers.iter().find(|due| {
+        let lie = due.lie;
+        let told = instead(machine, request, page.as_ref(), lie);
+        told.or_else(|| not_handed_over(machine, page.as_ref()?, exchange.as_ref()?, lie))
+            .is_some()
+    });
     let next = match replaced {
         Some(&due) => {
             count(machine, vmpl, request);
@@ -37,11 +46,23 @@ pub(crate) fn serve(machine: &mut Machine) -> Next {
     match next {
         Next::End(Ended::Terminated { .. }) => terminated(machine, next, vmpl),
         Next::Resume => {
-            if let Some(page) = &page {
-                for &due in &answers {
-                    if spoil(machine, page, due).is_some() {
-                        machine.scenario.told(due);
+            if let Some((exchange, page)) = exchange.as_ref().zip(page.as_ref())
+                && replaced.is_none()
+            {
+                exchange.answered(machine, page);
+            }
+            for &due in &answers {
+                let Some(page) = &page else {
+                    break;
+                };
+                let told = match &exchange {
+                    Some(exchange) if replaced.is_none() => {
+                        spoil_message(machine, page, exchange, due)
                     }
+                    _ => None,
+                };
+                if told.or_else(|| spoil(machine, page, due)).is_some() {
+                    machine.scenario.told(due);
                 }
             }
             Next::Resume
@@ -141,6 +162,34 @@ fn run_other(machine: &mut Machine, lie: RunVmplLie) -> Option<()> {
     Some(())
 }
 
+/// Serves a guest request without the secure processor. None: the lie does not fit.
+fn not_handed_over(
+    machine: &mut Machine,
+    page: &GhcbView,
+    exchange: &Exchange,
+    lie: Lie,
+) -> Option<()> {
+    match lie {
+        Lie::Message(lie) => messages::instead(machine, page, exchange, lie),
+        Lie::Certificates(lie) => certificates::instead(page, exchange, lie),
+        _ => None,
+    }
+}
+
+/// Spoils what a guest request was answered. None: the lie does not fit.
+fn spoil_message(
+    machine: &mut Machine,
+    page: &GhcbView,
+    exchange: &Exchange,
+    due: Due,
+) -> Option<()> {
+    match due.lie {
+        Lie::Message(lie) => messages::spoil(machine, page, exchange, due, lie),
+        Lie::Certificates(lie) => certificates::spoil(machine, page, exchange, lie),
+        _ => None,
+    }
+}
+
 /// Spoils the honest answer. None: the lie is none about the answer's page.
 fn spoil(machine: &mut Machine, page: &GhcbView, due: Due) -> Option<()> {
     let Lie::Ghcb(lie) = due.lie else {
@@ -159,13 +208,23 @@ fn spoil(machine: &mut Machine, page: &GhcbView, due: Due) -> Option<()> {
             }
             Some(())
         }
-        GhcbLie::Flip { .. } | GhcbLie::Watch => {
-            // Told when the guest has read.
-            watch::add(machine, page, due, lie);
+        // Told when the guest has read.
+        GhcbLie::Flip { offset, value } => {
+            watch_answer(machine, page, due, Kind::flip(offset, value));
+            None
+        }
+        GhcbLie::Watch => {
+            watch_answer(machine, page, due, Kind::count());
             None
         }
         GhcbLie::Silent | GhcbLie::Exception { .. } => None,
     }
+}
+
+/// Watches the GHCB page with the answer that is in it now.
+fn watch_answer(machine: &mut Machine, page: &GhcbView, due: Due, kind: Kind) {
+    let spa = page.system_address(0);
+    watch::add(machine, page.gpa(), spa, Until::Exit, due, kind);
 }
 
 /// A level asks for its end. The host may go on all the same, for a while.

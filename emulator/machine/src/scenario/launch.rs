@@ -34,6 +34,10 @@ pub(crate) fn lie(scenario: &mut Scenario, told: &mut Told) {
                 .memory_map
                 .push(MemoryMapEntry::new(first_page, pages, MemoryMapType(kind))),
             Lie::VpCount(count) => told.vp_count = count,
+            Lie::Policy { set, clear } => {
+                told.policy_set |= set;
+                told.policy_clear |= clear;
+            }
             // Of another class.
             _ => continue,
         }

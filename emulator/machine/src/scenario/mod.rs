@@ -6,9 +6,11 @@
 //! [`launch`]), around PVALIDATE and RMPADJUST ([`instruction`]), before VMRUN
 //! ([`processor`]), at nested page faults ([`watch`]).
 
+mod certificates;
 pub(crate) mod exit;
 pub(crate) mod instruction;
 pub(crate) mod launch;
+mod messages;
 mod pages;
 pub(crate) mod processor;
 mod processors;
@@ -38,7 +40,8 @@ pub(crate) struct Scenario {
     aside: BTreeMap<u64, u64>,
     /// Deeds to VMPL0's processor that wait for its next entry.
     waiting: Vec<Due>,
-    watch: Option<watch::Watch>,
+    watch: watch::Watch,
+    messages: messages::Messages,
     /// How often a level was entered after it asked for its termination.
     resumed: u32,
 }
@@ -135,6 +138,7 @@ fn deed(machine: &mut Machine, due: Due) {
         Lie::Move { from, to } => pages::relocate(machine, from, to),
         Lie::Unassign(gpa) => pages::unassign(machine, gpa),
         Lie::Smash(gpa) => pages::smash(machine, gpa),
+        Lie::MessageRelease => messages::release(machine),
         Lie::GhcbPoke { offset, value } => poke(machine, offset, value),
         Lie::Inject { .. } | Lie::ForgeVc(_) => {
             // Told when it reaches the processor.

@@ -67,6 +67,8 @@ fn every_lie_is_read() {
         ap-creation twice 2
         ap-creation at 2
         resume-after-termination 5
+        policy set 0x80000
+        policy clear 0x10000
     ";
     use Lie::*;
     assert_eq!(
@@ -162,8 +164,29 @@ fn every_lie_is_read() {
             ApCreation(ApCreationLie::Twice(2)),
             ApCreation(ApCreationLie::At(2)),
             ResumeAfterTermination(5),
+            Policy {
+                set: 0x8_0000,
+                clear: 0
+            },
+            Policy {
+                set: 0,
+                clear: 0x1_0000
+            },
         ]
     );
+}
+
+#[test]
+fn a_count_can_be_a_range() {
+    let times = |text| point_of(&format!("vmgexit {text}")).times;
+    assert_eq!(times("#2-4"), Times::Between(2, 4));
+    assert_eq!(times("#3-3"), Times::Between(3, 3));
+    let counts: Vec<bool> = (1..6).map(|n| times("#2-4").contains(n)).collect();
+    assert_eq!(counts, [false, true, true, true, false]);
+    for text in ["#4-2", "#0-1", "#1-", "#-1", "#1-2-3", "#1-2+"] {
+        let text = format!("when vmgexit {text} force-4k");
+        assert!(matches!(wrong(&text), Wrong::NotANumber(..)), "{text}");
+    }
 }
 
 #[test]

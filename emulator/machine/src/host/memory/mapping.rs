@@ -35,7 +35,7 @@ impl Memory {
         if !alias && self.npt.mapped_size(half, gpa) == Some(SIZE_4K) {
             let first = gpa & !(FAULT_AROUND - 1);
             for page in (first..first + FAULT_AROUND).step_by(SIZE_4K as usize) {
-                if self.watched != Some(page) && self.npt.mapped_size(half, page).is_none() {
+                if !self.watched.contains(&page) && self.npt.mapped_size(half, page).is_none() {
                     // A neighbour that cannot be mapped faults when it is used.
                     let _ = self.map_one(page, private, false, vmpl);
                 }
@@ -68,7 +68,7 @@ impl Memory {
         let large = mappable.size == PageSize::Size2M
             && !alias
             && self.moved.is_empty()
-            && self.watched.is_none()
+            && self.watched.is_empty()
             && self.spans_region(gpa, spa);
         let size = if large { SIZE_2M } else { SIZE_4K };
         let mask = !(size - 1);
