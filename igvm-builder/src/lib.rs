@@ -3,7 +3,8 @@
 //! An image is described by a small manifest ([`manifest`]). What it loads is
 //! collected page by page in a [`launch::Launch`], which refuses pages that
 //! overlap, and is written as an IGVM file in the order in which QEMU's loader
-//! measures it ([`mod@file`]). [`inspect`] says what any IGVM file holds.
+//! measures it ([`mod@file`]). [`inspect`] says what any IGVM file holds, [`mod@measure`]
+//! which launch digest it has.
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -16,6 +17,7 @@ pub mod inspect;
 pub mod launch;
 pub mod layout;
 pub mod manifest;
+pub mod measure;
 pub mod page_tables;
 pub mod plain;
 pub mod rampart;

@@ -35,6 +35,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compute the launch digest of an IGVM file, for one processor's VMSA.
+    Measure {
+        /// The IGVM file.
+        file: PathBuf,
+        /// As JSON: the reference values that rampart-verify takes.
+        #[arg(long)]
+        json: bool,
+    },
     /// Cut a flat firmware image (a ROM) out of an ELF file.
     ///
     /// The PT_LOAD segments are placed by physical address; the image ends at
@@ -68,6 +76,7 @@ fn run() -> Result<()> {
     match Arguments::parse().command {
         Command::Build { manifest, out } => build(&manifest, &out),
         Command::Inspect { file, json } => inspect(&file, json),
+        Command::Measure { file, json } => measure(&file, json),
         Command::Flatten {
             elf,
             out,
@@ -104,6 +113,26 @@ fn inspect(file: &Path, json: bool) -> Result<()> {
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => report.to_string(),
     };
+    print(&text)
+}
+
+fn measure(file: &Path, json: bool) -> Result<()> {
+    let bytes = read(file)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let measurement = igvm_builder::measure::measure(&name, &bytes)
+        .with_context(|| file.display().to_string())?;
+    print(&match json {
+        true => serde_json::to_string_pretty(&measurement)? + "\n",
+        false => format!(
+            "{}: launch digest {}, policy {}\n",
+            file.display(),
+            measurement.launch_digest,
+            measurement.policy
+        ),
+    })
+}
+
+fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // A reader such as `head` may close the pipe early.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

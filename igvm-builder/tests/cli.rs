@@ -25,7 +25,7 @@ fn help_names_every_command() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for command in ["build", "inspect", "flatten"] {
+    for command in ["build", "inspect", "measure", "flatten"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
 }

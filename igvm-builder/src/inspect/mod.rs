@@ -70,7 +70,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, ContainerError> {
 }
 
 /// The mask of the SNP platform, or of all platforms if there is none.
-fn snp_mask(file: &IgvmFile) -> u64 {
+pub(crate) fn snp_mask(file: &IgvmFile) -> u64 {
     let snp = file
         .platforms()
         .iter()
