@@ -80,14 +80,14 @@ pub fn measure(image: &str, bytes: &[u8]) -> Result<Measurement, MeasureError> {
 fn policy(file: &IgvmFile) -> u64 {
     let mask = snp_mask(file);
     let headers = file.initializations().iter();
-    let policies = headers.filter_map(|header| match header {
+    let mut policies = headers.filter_map(|header| match header {
         IgvmInitializationHeader::GuestPolicy {
             policy,
             compatibility_mask,
         } if u64::from(*compatibility_mask) & mask != 0 => Some(*policy),
         _ => None,
     });
-    policies.last().unwrap_or(DEFAULT_POLICY)
+    policies.next_back().unwrap_or(DEFAULT_POLICY)
 }
 
 fn digest(file: &IgvmFile) -> Result<LaunchDigest, MeasureError> {

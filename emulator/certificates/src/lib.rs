@@ -1,29 +1,31 @@
 //! The test chain of the emulated machine: ARK, ASK and VCEK, as a certificate table.
 //!
 //! It has the form of AMD's chain (VCEK Certificate and KDS Interface Specification,
-//! publication 57230): the same three roles, and in the VCEK's certificate the
-//! extensions that say which chip and which TCB version the key belongs to. Two things
-//! are not AMD's: each name says that it is a test, and ARK and ASK sign with ECDSA on
-//! P-384 where AMD's have RSA of 4096 bits.
+//! publication 57230): the same three roles, RSA-4096 keys that sign with RSASSA-PSS and
+//! SHA-384, and in the VCEK's certificate the extensions that say which chip and which TCB
+//! version its P-384 key belongs to. What is not AMD's are the names: each says that it is a
+//! test.
 //!
 //! All private keys follow from this source, so the chain is the same in every build,
 //! and its signatures prove nothing.
 #![forbid(unsafe_code)]
 
+mod key;
 mod profile;
 
 use der::{DateTime, Encode};
-use p384::ecdsa::{DerSignature, SigningKey, VerifyingKey};
 use protocols::snp::{CertificateEntry, CertificateKind};
-use sha2::{Digest, Sha384};
+use rsa::pss;
+use sha2::Sha384;
 use snp_model::psp::chip::{Chip, Processor, ReportVersion};
 use snp_model::psp::emulated;
 use x509_cert::builder::{Builder, CertificateBuilder};
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::SubjectPublicKeyInfo;
+use x509_cert::spki::{EncodePublicKey, SubjectPublicKeyInfo};
 use x509_cert::time::{Time, Validity};
 use zerocopy::IntoBytes;
 
+use key::{Authority, Stream};
 use profile::Profile;
 
 /// Why no certificate was made.
@@ -53,13 +55,21 @@ pub fn chip() -> Chip {
 /// # Errors
 /// None that any input could bring about: what the builder says of wrong names or keys.
 pub fn chain() -> Result<Chain, Error> {
-    let (ark, ask) = (key("ARK"), key("ASK"));
-    let chip = chip();
+    chain_of(&chip())
+}
+
+/// Makes the chain for another chip, or for another TCB version of it.
+///
+/// # Errors
+/// As [`chain`]; a chip whose layout of TCB versions is unknown counts as Turin.
+pub fn chain_of(chip: &Chip) -> Result<Chain, Error> {
+    let (ark, ask) = (Authority::ARK.key()?, Authority::ASK.key()?);
+    let (ark_public, ask_public) = (ark.as_ref().to_public_key(), ask.as_ref().to_public_key());
     let vcek = chip.vcek_public().ok_or(Error::MissingAttributes)?;
     Ok(Chain {
-        ark: certificate(1, Profile::ark()?, ark.verifying_key(), &ark)?,
-        ask: certificate(2, Profile::ask()?, ask.verifying_key(), &ark)?,
-        vcek: certificate(3, Profile::vcek(&chip)?, &vcek, &ask)?,
+        ark: certificate(1, Profile::ark()?, &ark_public, &ark)?,
+        ask: certificate(2, Profile::ask()?, &ask_public, &ark)?,
+        vcek: certificate(3, Profile::vcek(chip)?, &vcek, &ask)?,
     })
 }
 
@@ -95,25 +105,11 @@ impl Chain {
     }
 }
 
-/// A private key that anybody can compute: the first hash that is a scalar of P-384.
-fn key(role: &str) -> SigningKey {
-    (0u8..=255)
-        .find_map(|attempt| {
-            let scalar = Sha384::new()
-                .chain_update("emulated machine, test key: ")
-                .chain_update(role)
-                .chain_update([attempt])
-                .finalize();
-            SigningKey::from_slice(&scalar).ok()
-        })
-        .unwrap_or_else(|| unreachable!("of 256 hashes none is below the order of P-384"))
-}
-
 fn certificate(
     serial: u8,
     profile: Profile,
-    of: &VerifyingKey,
-    by: &SigningKey,
+    of: &impl EncodePublicKey,
+    by: &pss::SigningKey<Sha384>,
 ) -> Result<Vec<u8>, Error> {
     let validity = Validity::new(
         Time::from(DateTime::new(2026, 1, 1, 0, 0, 0)?),
@@ -121,7 +117,7 @@ fn certificate(
     );
     let of = SubjectPublicKeyInfo::from_key(of)?;
     let made = CertificateBuilder::new(profile, SerialNumber::from(serial), validity, of)?
-        .build::<_, DerSignature>(by)?;
+        .build_with_rng::<_, pss::Signature, _>(by, &mut Stream::new("salt"))?;
     Ok(made.to_der()?)
 }
 

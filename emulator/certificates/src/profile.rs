@@ -42,9 +42,10 @@ impl Profile {
     }
 
     pub(crate) fn vcek(chip: &Chip) -> Result<Self, Error> {
-        let tcb = chip.reported_tcb().parts(TcbLayout::Milan);
-        // spl4 to spl7 are bytes of the TCB version that Milan does not use.
-        let numbers = [
+        let layout = TcbLayout::of_family(chip.processor.family).unwrap_or(TcbLayout::Turin);
+        let tcb = chip.reported_tcb().parts(layout);
+        // spl4 to spl7 are bytes of the TCB version that nothing has a number for.
+        let mut numbers = vec![
             ("1", 0),
             ("3.1", tcb.boot_loader),
             ("3.2", tcb.tee),
@@ -55,12 +56,19 @@ impl Profile {
             ("3.7", 0),
             ("3.8", tcb.microcode),
         ];
+        if layout == TcbLayout::Turin {
+            numbers.push(("3.9", tcb.fmc));
+        }
         let mut extensions = vec![amd("2", Ia5String::new("Emulated")?.to_der()?)?];
         for (arc, number) in numbers {
             extensions.push(amd(arc, number.to_der()?)?);
         }
         // The chip's ID lies in its extension as it is, not as a DER value.
-        extensions.push(amd("4", chip.id.to_vec())?);
+        let id = match layout {
+            TcbLayout::Milan => &chip.id[..],
+            TcbLayout::Turin => &chip.id[..8],
+        };
+        extensions.push(amd("4", id.to_vec())?);
         Self::new(ASK, VCEK, None, extensions)
     }
 

@@ -1,10 +1,11 @@
 //! Read back by the verifier's side: parsers and keys, no builder.
 
 use der::Decode;
-use p384::ecdsa::Signature;
-use p384::ecdsa::signature::Verifier;
+use der::Encode;
+use p384::ecdsa::VerifyingKey;
 use p384::pkcs8::DecodePublicKey;
 use protocols::snp::{ReportRequest, Vmpl, certificates};
+use rsa::signature::Verifier;
 use snp_model::launch::Launch;
 use snp_model::psp::guest::Guest;
 use snp_model::psp::report::{is_signed_by, make};
@@ -18,16 +19,17 @@ fn read(der: &[u8]) -> Certificate {
     Certificate::from_der(der).unwrap()
 }
 
-fn key_in(certificate: &Certificate) -> VerifyingKey {
+fn key_in<K: DecodePublicKey>(certificate: &Certificate) -> Option<K> {
     let info = certificate.tbs_certificate().subject_public_key_info();
-    VerifyingKey::from_public_key_der(&info.to_der().unwrap()).unwrap()
+    K::from_public_key_der(&info.to_der().unwrap()).ok()
 }
 
 fn is_issued_by(of: &Certificate, by: &Certificate) -> bool {
-    let signature = Signature::from_der(of.signature().raw_bytes()).unwrap();
+    let signature = pss::Signature::try_from(of.signature().raw_bytes()).unwrap();
     let signed = of.tbs_certificate().to_der().unwrap();
     of.tbs_certificate().issuer() == by.tbs_certificate().subject()
-        && key_in(by).verify(&signed, &signature).is_ok()
+        && key_in::<pss::VerifyingKey<Sha384>>(by)
+            .is_some_and(|key| key.verify(&signed, &signature).is_ok())
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn a_report_of_the_chip_is_signed_by_the_key_of_the_chain() {
     let guest = Guest::new(&launched, &chip(), [1; 32]);
     let request = ReportRequest::new_zeroed();
     let report = make(&chip(), &guest, Vmpl::VMPL0, &request).unwrap();
-    let vcek = key_in(&read(&chain().unwrap().vcek));
+    let vcek: VerifyingKey = key_in(&read(&chain().unwrap().vcek)).unwrap();
     assert!(is_signed_by(&report, &vcek));
 }
 
@@ -111,4 +113,32 @@ fn the_table_has_the_three_of_them() {
 #[test]
 fn every_build_makes_the_same_chain() {
     assert_eq!(chain().unwrap(), chain().unwrap());
+}
+
+#[test]
+fn the_authorities_keys_are_of_4096_bits_and_of_primes() {
+    for authority in [Authority::ARK, Authority::ASK] {
+        for prime in authority.primes() {
+            assert_eq!(prime.bits_vartime(), 2048);
+            assert!(crypto_primes::is_prime(crypto_primes::Flavor::Any, &prime));
+        }
+        let key = authority.key().unwrap();
+        assert_eq!(rsa::traits::PublicKeyParts::size(key.as_ref()), 512);
+    }
+}
+
+#[test]
+fn the_table_fits_the_four_pages_that_linux_has_for_it() {
+    assert!(chain().unwrap().table().len() <= 4 * 4096);
+}
+
+#[test]
+fn a_chip_of_turin_has_one_number_more() {
+    let chip = emulated::chip(Processor::from_cpuid(0x00b0_0f21), ReportVersion::V5);
+    let vcek = read(&chain_of(&chip).unwrap().vcek);
+    let extensions = vcek.tbs_certificate().extensions().unwrap();
+    let last = extensions
+        .iter()
+        .find(|e| e.extn_id.to_string() == "1.3.6.1.4.1.3704.1.3.9");
+    assert_eq!(last.unwrap().extn_value.as_bytes(), [2, 1, 1]);
 }
