@@ -29,6 +29,7 @@ pub mod emulated;
 pub mod guest;
 pub mod message;
 pub mod report;
+pub mod witness;
 
 use alloc::boxed::Box;
 use core::mem::size_of;

@@ -62,11 +62,14 @@ fn forward(machine: &mut Machine, request: u64, response: u64) -> GuestRequestRe
     let mut message: Box<Page> = Box::new([0; PAGE_4K as usize]);
     let mut answer = message.clone();
     phys::read_bytes(request, &mut *message);
+    let level = machine.vcpu.level;
+    machine.invariants.message_sent(level, &message);
     let Some(secure_processor) = &mut machine.secure_processor else {
         crate::machine::internal("a guest runs that was not launched");
     };
     let status = secure_processor.guest_request(&message, &mut answer);
     if status == FirmwareStatus::SUCCESS {
+        machine.invariants.message_answered(&answer);
         phys::write_bytes(response, &*answer);
     }
     GuestRequestResult::new(0, status.0)

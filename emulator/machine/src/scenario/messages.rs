@@ -120,6 +120,7 @@ fn kept(kept: &[(u8, Box<Page>)], vmpl: u8, number: u32) -> Option<&Page> {
 pub(super) fn before(machine: &mut Machine, exchange: &Exchange, answers: &[Due]) {
     watch::message_made(machine);
     let request = read(exchange.request.1);
+    machine.invariants.message_sent(exchange.vmpl, &request);
     let requests = &mut machine.scenario.messages.requests;
     keep(requests, exchange.vmpl, request);
     for &due in answers {
@@ -189,6 +190,7 @@ pub(super) fn release(machine: &mut Machine) -> Result<(), &'static str> {
     let mut answer = Box::new([0; PAGE as usize]);
     let status = secure_processor.guest_request(&held.request, &mut answer);
     if status == FirmwareStatus::SUCCESS {
+        machine.invariants.message_answered(&answer);
         phys::write_bytes(page, &*answer);
     }
     Ok(())

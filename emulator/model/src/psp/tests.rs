@@ -3,6 +3,7 @@
 mod keys;
 mod misuse;
 mod reports;
+mod witness;
 
 use super::chip::{Config, Processor, ReportVersion};
 use super::guest::{IdBlock, SecureTsc};

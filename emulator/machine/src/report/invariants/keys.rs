@@ -1,5 +1,8 @@
 //! Where the keys of VMPL0 must not be: in memory that the host or a lower level
-//! can read.
+//! can read. Those are VMPCKs and the keys that VMPL0 had derived.
+
+use alloc::vec::Vec;
+use core::fmt;
 
 use protocols::addr::{PAGE_4K, PageSize};
 use protocols::snp::Vmpl;
@@ -10,6 +13,7 @@ use super::{Invariants, lower_rights};
 use crate::host::memory::Memory;
 use crate::mem::phys;
 use crate::psp::keys::vmpcks;
+use crate::report::console::println;
 
 /// Words of a page; keys are looked for at multiples of a word.
 const WORDS: usize = PAGE_4K as usize / 8;
@@ -19,39 +23,75 @@ const KEY_WORDS: usize = VMPCK_SIZE / 8;
 /// take as long as its boot.
 const MOST_PAGES: usize = (4 << 30) / PAGE_4K as usize;
 
-/// The VMPCKs as words, each with the number of its level.
-struct Keys([[u64; KEY_WORDS]; Vmpl::COUNT]);
+/// A key as words.
+type Words = [u64; KEY_WORDS];
+
+/// The keys that are looked for.
+struct Keys {
+    /// The VMPCKs, each with the number of its level.
+    vmpcks: [Words; Vmpl::COUNT],
+    /// Keys that VMPL0 had derived.
+    derived: Vec<Words>,
+}
+
+/// Whose key was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Vmpck(usize),
+    Derived,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vmpck(level) => write!(f, "VMPCK{level}"),
+            Self::Derived => f.write_str("a derived key of VMPL0"),
+        }
+    }
+}
+
+fn words(key: [u8; VMPCK_SIZE]) -> Words {
+    core::array::from_fn(|at| {
+        key.get(8 * at..8 * at + 8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_le_bytes)
+    })
+}
 
 impl Keys {
-    fn new() -> Self {
-        Self(vmpcks().map(|key| {
-            core::array::from_fn(|at| {
-                key.get(8 * at..8 * at + 8)
-                    .and_then(|bytes| bytes.try_into().ok())
-                    .map_or(0, u64::from_le_bytes)
-            })
-        }))
+    fn new(derived: &[[u8; VMPCK_SIZE]]) -> Self {
+        Self {
+            vmpcks: vmpcks().map(words),
+            derived: derived.iter().copied().map(words).collect(),
+        }
     }
 
-    /// The level below `above` whose key the page holds.
-    fn find(&self, spa: u64, above: u8) -> Option<usize> {
+    /// The key of a level below `above`, or derived, that the page holds.
+    fn find(&self, spa: u64, above: u8) -> Option<Found> {
         let mut page = [0u64; WORDS];
         phys::read_words(spa, &mut page);
-        let keys = self.0.get(..usize::from(above))?;
-        keys.iter().position(|key| {
-            let mut from = 0;
-            while let Some(at) = page
-                .get(from..)
-                .and_then(|rest| rest.iter().position(|word| *word == key[0]))
-            {
-                from += at + 1;
-                if page.get(from..from + KEY_WORDS - 1) == key.get(1..) {
-                    return true;
-                }
-            }
-            false
+        let vmpcks = self.vmpcks.get(..usize::from(above))?;
+        let vmpck = vmpcks.iter().position(|key| holds(&page, key));
+        vmpck.map(Found::Vmpck).or_else(|| {
+            let derived = self.derived.iter().any(|key| holds(&page, key));
+            derived.then_some(Found::Derived)
         })
     }
+}
+
+/// Whether the key is in the page, at a multiple of a word.
+fn holds(page: &[u64; WORDS], key: &Words) -> bool {
+    let mut from = 0;
+    while let Some(at) = page
+        .get(from..)
+        .and_then(|rest| rest.iter().position(|word| *word == key[0]))
+    {
+        from += at + 1;
+        if page.get(from..from + KEY_WORDS - 1) == key.get(1..) {
+            return true;
+        }
+    }
+    false
 }
 
 impl Invariants {
@@ -65,7 +105,7 @@ impl Invariants {
         pages: usize,
     ) -> Option<u64> {
         let level = self.lowest_level?;
-        let keys = Keys::new();
+        let keys = Keys::new(self.derived());
         let mut left = pages;
         let mut found = None;
         let mut next = None;
@@ -88,7 +128,7 @@ impl Invariants {
         }
         if let Some((owner, spa)) = found {
             self.violated(format_args!(
-                "VMPL{level} can read VMPCK{owner} at system address {spa:#x}"
+                "VMPL{level} can read {owner} at system address {spa:#x}"
             ));
         }
         next
@@ -102,8 +142,26 @@ impl Invariants {
         self.check_shared_keys(memory);
     }
 
+    /// Says whether the firmware still has VMPCK0, for scenarios that make it wipe the
+    /// key, and those that must not.
+    pub(super) fn tell_of_key(&self, memory: &Memory) {
+        if self.lowest_level.is_none() || self.own.is_empty() {
+            return;
+        }
+        let keys = Keys::new(&[]);
+        let own = self.own.iter();
+        let pages = own.flat_map(|&(start, end)| (start..end).step_by(PAGE_4K as usize));
+        let holders = pages
+            .filter_map(|gpa| memory.spa(gpa))
+            .filter(|&spa| keys.find(spa, 1).is_some());
+        match holders.count() {
+            0 => println!("VMPCK0 is nowhere in the firmware's memory"),
+            pages => println!("VMPCK0 is in the firmware's memory (pages: {pages})"),
+        }
+    }
+
     fn check_shared_keys(&mut self, memory: &Memory) {
-        let keys = Keys::new();
+        let keys = Keys::new(self.derived());
         for (start, end) in self.own.clone() {
             for gpa in (start..end).step_by(PAGE_4K as usize) {
                 let Some(spa) = memory.spa(gpa) else {
@@ -113,9 +171,7 @@ impl Invariants {
                     continue;
                 }
                 if let Some(owner) = keys.find(spa, Vmpl::COUNT as u8) {
-                    self.violated(format_args!(
-                        "VMPCK{owner} is in the shared page at {gpa:#x}"
-                    ));
+                    self.violated(format_args!("{owner} is in the shared page at {gpa:#x}"));
                 }
             }
         }

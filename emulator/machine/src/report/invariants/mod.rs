@@ -15,12 +15,15 @@ use core::mem::offset_of;
 use protocols::boot::layout::GUEST_SECRETS_PAGE;
 use protocols::snp::{Rights, SecretsPage, Vmpl};
 use snp_model::entry::RmpEntry;
+use snp_model::psp::message::Page;
+use snp_model::psp::witness::Witness;
 use snp_model::stale::Overlooked;
 use snp_model::types::Spa;
 
 use super::console::println;
 use crate::host::memory::Memory;
 use crate::mem::phys;
+use crate::psp::keys::vmpcks;
 
 /// Violations that are printed; there can be one for every page.
 const MAX_PRINTED: usize = 8;
@@ -33,6 +36,8 @@ pub(crate) struct Invariants {
     /// The lowest level that ran: the largest number. None: VMPL0 alone.
     lowest_level: Option<u8>,
     steps: Option<steps::Steps>,
+    /// Reads guest messages along, from the first on.
+    witness: Option<Witness>,
     violations: Vec<String>,
 }
 
@@ -98,6 +103,27 @@ impl Invariants {
         memory.translations.runs_lower_level(vcpu);
     }
 
+    /// A level makes a guest request with this page.
+    pub(crate) fn message_sent(&mut self, level: u8, page: &Page) {
+        let witness = self.witness.get_or_insert_with(|| Witness::new(vmpcks()));
+        let level = Vmpl::new(level).unwrap_or(Vmpl::VMPL3);
+        if let Err(seen) = witness.sent(level, page) {
+            self.violated(format_args!("{seen}"));
+        }
+    }
+
+    /// The secure processor has answered a guest request with this page.
+    pub(crate) fn message_answered(&mut self, page: &Page) {
+        if let Some(witness) = &mut self.witness {
+            witness.answered(page);
+        }
+    }
+
+    /// Keys that VMPL0 had derived.
+    fn derived(&self) -> &[[u8; 32]] {
+        self.witness.as_ref().map_or(&[], Witness::derived)
+    }
+
     /// Notes a violation that was seen in the middle of a run.
     pub(crate) fn violated(&mut self, what: fmt::Arguments<'_>) {
         if self.violations.len() < MAX_PRINTED {
@@ -124,6 +150,7 @@ impl Invariants {
         if holds {
             println!("invariant: ok, {}", Own(&self.own));
         }
+        self.tell_of_key(memory);
         holds
     }
 
