@@ -186,3 +186,31 @@ apt_guest_fetch() {
     dpkg-deb -x "$download/$file" "$folder"
     rm -f "${download:?}/$file"
 }
+
+# apt_guest_root FOLDER PACKAGE[=VERSION]...: the packages and all they need, from
+# trixie where no other version is named, unpacked over each other into the
+# folder. Nothing of them is run; their own set-up scripts neither.
+apt_guest_root() {
+    local folder=$1 archives=$APT_DIR/guest/root deb name
+    shift
+    mkdir -p "$archives/partial"
+    : >"$archives/status"
+    say "downloading ${*%%=*} with what they need"
+    apt_run guest apt-get -q -y --no-install-recommends --download-only \
+        -o Dir::State::status="$archives/status" -o Dir::Cache::archives="$archives" \
+        -o APT::Default-Release=trixie install "$@" >"$archives/log" 2>&1 || {
+        grep '^E:' "$archives/log" >&2
+        return 1
+    }
+    rm -rf "$folder"
+    mkdir -p "$folder/usr" "$folder/proc" "$folder/dev"
+    # Without these links the packages would make two trees of it.
+    for name in bin sbin lib lib64; do
+        mkdir "$folder/usr/$name"
+        ln -s "usr/$name" "$folder/$name"
+    done
+    for deb in "$archives"/*.deb; do
+        dpkg-deb -x "$deb" "$folder" || return 1
+    done
+    rm -rf "$archives"
+}

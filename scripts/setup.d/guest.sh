@@ -26,6 +26,8 @@ guest_part_help() {
     OVMF.fd) echo "OVMF of edk2 2026.08 or newer: one 4 MiB image of code and variables" ;;
     vmlinuz) echo "Linux $LINUX_SERIES or newer for x86-64 with AMD_MEM_ENCRYPT; its .ko files in $GUEST/modules" ;;
     busybox) echo "a static busybox for x86-64" ;;
+    tpm2/usr/bin/tpm2) echo "the program tpm2 of tpm2-tools 5.7 or newer, with its libraries below $GUEST/tpm2/usr/lib" ;;
+    extra/tpm_svsm.ko) echo "the module of drivers/char/tpm/tpm_svsm.c for that kernel" ;;
     esac
 }
 
@@ -91,23 +93,28 @@ setup_busybox() {
     record_version busybox "$found"
 }
 
-# Made anew when a part of it is newer.
-setup_initramfs() {
-    local image=$GUEST/initramfs.cpio.gz source
+# make_initramfs FILE OPTIONS SOURCE...: made anew when a source is newer.
+make_initramfs() {
+    local image=$GUEST/$1 options=$2 source
+    shift 2
     if [ -f "$image" ]; then
-        for source in "$ROOT"/tests/linux/* "$ROOT/scripts/make-guest-image" "$GUEST/busybox" "$GUEST/modules"; do
+        for source in "$ROOT"/tests/linux/* "$ROOT/scripts/make-guest-image" "$GUEST/busybox" "$GUEST/modules" "$@"; do
             [ "$source" -nt "$image" ] && break
             source=
         done
         [ -n "$source" ] || return 0
     fi
-    say "making the guest's initramfs"
-    "$ROOT/scripts/make-guest-image" >&2
+    say "making the guest's ${image##*/}"
+    # shellcheck disable=SC2086 # none or one word
+    "$ROOT/scripts/make-guest-image" $options --out "$image" >&2
 }
 
 setup_guest() {
     setup_ovmf
     setup_linux
     setup_busybox
-    setup_initramfs
+    make_initramfs initramfs.cpio.gz ""
+    setup_tpm_driver
+    setup_tpm_tools
+    make_initramfs initramfs-tpm.cpio.gz --tpm "$ROOT"/tests/linux/tpm/* "$GUEST/extra" "$GUEST/tpm2"
 }

@@ -26,6 +26,9 @@ git git
 cc gcc libc6-dev
 python3 python3
 flock util-linux
+unshare util-linux
+readelf binutils
+xz xz-utils
 shellcheck shellcheck
 tpm2 tpm2-tools
 swtpm swtpm
