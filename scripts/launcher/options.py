@@ -85,7 +85,9 @@ def parser(prog):
                    help="an option of the emulated machine; may be repeated: check_every=N checks all invariants after each "
                    "N VMGEXITs, count_instructions=PROTOCOL:CALL,... counts the instructions of SVSM calls, "
                    "release_ghcbs=yes lets Linux bring a CPU online more than twice, "
-                   "report_version=2|3|5 is that of attestation reports (default: 3)")
+                   "report_version=2|3|5 is that of attestation reports (default: 3), "
+                   "host_data=HEX their HOST_DATA, reported_tcb=HEX their TCB version, "
+                   "mask=chip_id and mask=chip_key leave the chip and the signature out")
     p.add_argument("--scenario", type=pathlib.Path, metavar="FILE",
                    help="how the emulated machine misbehaves")
     p.add_argument("--stats", type=pathlib.Path, metavar="FILE",

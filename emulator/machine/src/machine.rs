@@ -193,7 +193,7 @@ pub(crate) fn start() -> ! {
             machine.secure_processor = Some(guest_request::secure_processor(
                 &launched.guest,
                 eax,
-                options.report_version,
+                &options,
             ));
             machine.invariants.set_own(launched.brought);
             steps::prepare(&mut machine);

@@ -3,7 +3,8 @@
 
 use alloc::vec::Vec;
 
-use snp_model::psp::chip::ReportVersion;
+use protocols::snp::TcbVersion;
+use snp_model::psp::chip::{Config, ReportVersion};
 
 use crate::host::fw_cfg;
 use crate::report::console::println;
@@ -25,6 +26,11 @@ pub(crate) struct Options {
     pub(crate) release_ghcbs: bool,
     /// `report_version=2|3|5`: of the attestation reports; 3 if nothing is said.
     pub(crate) report_version: ReportVersion,
+    /// `host_data=HEX`: what the host says at the launch, 32 bytes; zeros if nothing is.
+    pub(crate) host_data: [u8; 32],
+    /// `mask=chip_id` and `mask=chip_key`: reports do not name the chip, or are not
+    /// signed; `reported_tcb=HEX`: the TCB version that they name and are signed for.
+    pub(crate) chip: Config,
 }
 
 /// The options that QEMU was given. Ends the machine if one of them is unknown:
@@ -39,6 +45,8 @@ pub(crate) fn load() -> Options {
         check_every: None,
         release_ghcbs: false,
         report_version: ReportVersion::V3,
+        host_data: [0; 32],
+        chip: Config::default(),
     };
     for line in text.lines() {
         if read(&mut options, line).is_none() {
@@ -59,10 +67,32 @@ fn read(options: &mut Options, line: &str) -> Option<()> {
         ("report_version", "2") => options.report_version = ReportVersion::V2,
         ("report_version", "3") => options.report_version = ReportVersion::V3,
         ("report_version", "5") => options.report_version = ReportVersion::V5,
+        ("host_data", digits) => options.host_data = bytes(digits)?,
+        ("mask", "chip_id") => options.chip.mask_chip_id = true,
+        ("mask", "chip_key") => options.chip.mask_chip_key = true,
+        ("reported_tcb", digits) => {
+            let version = u64::from_be_bytes(bytes(digits)?);
+            options.chip.reported_tcb = Some(TcbVersion(version));
+        }
         ("release_ghcbs", "yes") => options.release_ghcbs = true,
         _ => return None,
     }
     Some(())
+}
+
+/// Two hexadecimal digits for each byte.
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            *byte = *byte << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
+    }
+    Some(bytes)
 }
 
 /// `PROTOCOL:CALL`.

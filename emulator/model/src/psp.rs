@@ -15,7 +15,9 @@
 //!
 //! # Where the ABI's public text leaves a choice (?)
 //!
-//! * A wrong sequence number is INVALID_PARAM, before the tag is looked at.
+//! * A wrong sequence number is INVALID_PARAM, before the tag is looked at. That the
+//!   number must be one more than the last is public (Linux, virt/coco/sev-guest.rst);
+//!   which status says so is not, so no guest may rest on it.
 //! * A message that is authentic but of an unknown type, version or size is
 //!   INVALID_PARAM, and its sequence number is not used up.
 //! * GUEST_SVN, TCB_VERSION and LAUNCH_MIT_VECTOR of MSG_KEY_REQ are checked whether

@@ -7,7 +7,11 @@ use zerocopy::FromBytes;
 
 /// What Linux gets from configfs-tsm for 64 bytes of "y" and newlines.
 fn ask() -> Run {
-    Launch::rampart()
+    ask_of(Launch::rampart())
+}
+
+fn ask_of(launch: Launch) -> Run {
+    launch
         .guest_command(
             "R=/sys/kernel/config/tsm/report/a; mkdir $R; yes | head -c 64 > $R/inblob; \
              echo 2 > $R/privlevel; \
@@ -50,4 +54,33 @@ fn linux_gets_a_report_with_certificates() {
     let mut forged = report;
     forged.vmpl = 0;
     assert!(!is_signed_by(&forged, &vcek));
+}
+
+/// What the host chooses at the launch is in the report, and changes nothing else of it.
+#[test]
+fn reports_show_what_the_host_chose() {
+    let data: String = (1..=32).map(|byte| format!("{byte:02x}")).collect();
+    let run = ask_of(
+        Launch::rampart()
+            .option("--machine-option", &format!("host_data={data}"))
+            .option("--machine-option", "reported_tcb=0100000000000000")
+            .option("--machine-option", "mask=chip_id"),
+    );
+    run.assert_outcome(Outcome::PoweredOff);
+    let report = AttestationReport::read_from_bytes(&blob(&run, "outblob:"))
+        .unwrap_or_else(|_| panic!("the report has another size{}", run.report()));
+    assert!(report.host_data.into_iter().eq(1..=32));
+    assert_eq!(report.reported_tcb.0, 1 << 56);
+    assert_eq!(report.chip_id, [0; 64]);
+    // An older TCB version has another key than the chain's.
+    let chip = snp_certificates::chip();
+    assert!(!is_signed_by(&report, &chip.vcek_public().unwrap()));
+    let mut older = chip;
+    older.config.reported_tcb = Some(report.reported_tcb);
+    assert!(is_signed_by(&report, &older.vcek_public().unwrap()));
+
+    let run = Launch::test_guest()
+        .option("--machine-option", "host_data=00")
+        .run();
+    run.assert_line("option refused: host_data=00");
 }
