@@ -2,7 +2,7 @@
 # script behind it: make run ARGS="--mem 4G --no-svsm", make smoke ARGS="--plain".
 ARGS ?=
 
-.PHONY: help setup build image images machine run smoke test lint doc soak clean
+.PHONY: help setup build image images machine run smoke attest test lint doc soak clean
 .PHONY: bench-vtpm bench bench-check bench-baseline bench-picture
 
 help: ## what can be made
@@ -27,6 +27,9 @@ run: build ## start a guest, with its console here
 
 smoke: build ## the same boot without a person: checks what the guest says
 	@scripts/smoke $(ARGS)
+
+attest: build ## boot Linux, take its evidence to target/attest, and verify that
+	@scripts/attest $(ARGS)
 
 test: ## everything that CI runs
 	@scripts/test $(ARGS)

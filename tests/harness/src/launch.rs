@@ -112,6 +112,13 @@ impl Launch {
         self
     }
 
+    /// Linux has the driver of the SVSM's TPM, and tpm2-tools.
+    #[must_use]
+    pub fn with_tpm_tools(self) -> Self {
+        let initramfs = root().join(".cache/guest/initramfs-tpm.cpio.gz");
+        self.option("--initrd", initramfs)
+    }
+
     /// Linux states its facts and powers off.
     #[must_use]
     pub fn smoke(self) -> Self {
