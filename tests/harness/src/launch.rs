@@ -1,9 +1,10 @@
 //! A launch, as options for `scripts/launch`.
 
+use crate::round::Round;
 use crate::run::{Run, console_lines};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Longest time for a boot. Generous, because CI's machine does other things
 /// meanwhile; a guest that hangs is ended and its registers are shown.
@@ -166,30 +167,7 @@ impl Launch {
     pub fn run(self) -> Run {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let stats = scratch.path().join("stats.json");
-        let mut command = Command::new(root().join("scripts/launch"));
-        command
-            .args(&self.arguments)
-            .arg("--timeout")
-            .arg(self.timeout.to_string());
-        if !self.append.is_empty() {
-            command.arg("--append").arg(self.append.join(" "));
-        }
-        if let Some(text) = &self.scenario {
-            let file = scratch.path().join("scenario");
-            std::fs::write(&file, text).expect("the scenario can be written");
-            command.arg("--scenario").arg(file);
-        }
-        if self.stats {
-            command.arg("--stats").arg(&stats);
-        }
-        if !self.for_qemu.is_empty() {
-            command.arg("--").args(&self.for_qemu);
-        }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .expect("scripts/launch starts");
+        let output = self.output("launch", scratch.path());
         Run {
             outcome: output.status.code().into(),
             console: console_lines(&output.stdout),
@@ -198,5 +176,52 @@ impl Launch {
                 .ok()
                 .and_then(|text| serde_json::from_slice(&text).ok()),
         }
+    }
+
+    /// The whole round of `scripts/attest`: launches Linux, takes its evidence, and lets
+    /// `rampart-verify` judge it.
+    ///
+    /// # Panics
+    /// If the script itself cannot be started, or files cannot be written.
+    pub fn attest(self) -> Round {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let output = self
+            .option("--out", folder.path())
+            .output("attest", scratch.path());
+        Round {
+            folder,
+            status: output.status.code(),
+            output: console_lines(&output.stdout),
+            messages: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs one of the scripts that take these options, with its files in the scratch folder.
+    fn output(self, script: &str, scratch: &Path) -> Output {
+        let mut command = Command::new(root().join("scripts").join(script));
+        command
+            .args(&self.arguments)
+            .arg("--timeout")
+            .arg(self.timeout.to_string());
+        if !self.append.is_empty() {
+            command.arg("--append").arg(self.append.join(" "));
+        }
+        if let Some(text) = &self.scenario {
+            let file = scratch.join("scenario");
+            std::fs::write(&file, text).expect("the scenario can be written");
+            command.arg("--scenario").arg(file);
+        }
+        if self.stats {
+            command.arg("--stats").arg(scratch.join("stats.json"));
+        }
+        if !self.for_qemu.is_empty() {
+            command.arg("--").args(&self.for_qemu);
+        }
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("scripts/{script} does not start: {error}"))
     }
 }

@@ -14,6 +14,7 @@ mod efi;
 mod igvm;
 mod launch;
 mod outcome;
+mod round;
 mod run;
 mod scenario;
 
@@ -21,5 +22,6 @@ pub use efi::resetting_application;
 pub use igvm::Igvm;
 pub use launch::Launch;
 pub use outcome::Outcome;
+pub use round::Round;
 pub use run::Run;
 pub use scenario::{Expectation, Scenario};

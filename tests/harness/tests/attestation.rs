@@ -62,7 +62,7 @@ fn reports_show_what_the_host_chose() {
     let data: String = (1..=32).map(|byte| format!("{byte:02x}")).collect();
     let run = ask_of(
         Launch::rampart()
-            .option("--machine-option", &format!("host_data={data}"))
+            .option("--machine-option", format!("host_data={data}"))
             .option("--machine-option", "reported_tcb=0100000000000000")
             .option("--machine-option", "mask=chip_id"),
     );
