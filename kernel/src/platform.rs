@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 
 use monitor::platform::{
-    AccessFault, GuestMemory, Host, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
+    AccessFault, GuestMemory, Host, Log, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
 };
 use protocols::addr::{Gpa, GpaPage};
 use protocols::ghcb::Ghcb;
@@ -14,6 +14,7 @@ use protocols::snp::{Rights, RmpAttributes, RmpResult, Vmpl};
 
 use crate::arch::instructions::PvalidateRaw;
 use crate::arch::{cpu, percpu};
+use crate::console::print;
 use crate::ghcb;
 use crate::mm::window::GuestWindow;
 use crate::mm::window_page::WindowPage;
@@ -134,6 +135,12 @@ impl Host for KernelPlatform {
 
     fn ghcb_gpa(&self) -> Gpa {
         ghcb::Transport.ghcb_gpa()
+    }
+}
+
+impl Log for KernelPlatform {
+    fn log(&mut self, line: core::fmt::Arguments<'_>) {
+        print(line);
     }
 }
 

@@ -4,13 +4,13 @@
 
 use protocols::addr::Gpa;
 use protocols::ghcb::{
-    ExitCode, Ghcb, GhcbField, IoSize, IoioInfo, MsrRequest, MsrResponse, MsrValue, RampartReason,
-    Response, SHARED_BUFFER_OFFSET, SHARED_BUFFER_SIZE,
+    ExitCode, Ghcb, GhcbField, GuestRequestResult, IoSize, IoioInfo, MsrRequest, MsrResponse,
+    MsrValue, RampartReason, Response, SHARED_BUFFER_OFFSET, SHARED_BUFFER_SIZE,
 };
 use protocols::snp::{SevFeatures, Vmpl};
 
 use crate::fatal::Fatal;
-use crate::platform::Host;
+use crate::platform::{CERTIFICATE_PAGES, Host, MessageGpas};
 
 /// One exchange of the MSR protocol.
 pub(crate) fn msr<H: Host + ?Sized>(host: &mut H, request: MsrRequest) -> MsrResponse {
@@ -132,6 +132,54 @@ pub fn write_port<H: Host + ?Sized>(
         exchange(host, ghcb, chunk.len())?;
     }
     Ok(())
+}
+
+/// What the host says of a guest request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuestRequestAnswer {
+    /// An answer lies in the response page.
+    Delivered,
+    /// The same request has to be made again.
+    Busy,
+    /// The certificates need more pages than there are. The request went nowhere.
+    NoRoom,
+    /// It has failed: SW_EXITINFO2.
+    Failed(u64),
+    /// The host takes the request for malformed.
+    Malformed,
+}
+
+/// Has the host hand the message in the request page to the secure processor. With `certificates`
+/// it is asked for a table of them as well.
+///
+/// # Errors
+/// [`Fatal`] when the answer is not marked valid.
+pub(crate) fn guest_request<H: Host + ?Sized>(
+    host: &mut H,
+    ghcb: &mut Ghcb,
+    pages: MessageGpas,
+    certificates: bool,
+) -> Result<GuestRequestAnswer, Fatal> {
+    let (request, response) = (pages.request.get(), pages.response.get());
+    if certificates {
+        ghcb.begin(ExitCode::EXTENDED_GUEST_REQUEST, request, response);
+        ghcb.set(GhcbField::RAX, pages.certificates.get());
+        ghcb.set(GhcbField::RBX, CERTIFICATE_PAGES);
+    } else {
+        ghcb.begin(ExitCode::GUEST_REQUEST, request, response);
+    }
+    host.page_request(ghcb, 0);
+    let info1 = answered(ghcb, GhcbField::EXIT_INFO1)?;
+    if Response(info1 as u32) != Response::NO_ACTION {
+        return Ok(GuestRequestAnswer::Malformed);
+    }
+    let result = GuestRequestResult(answered(ghcb, GhcbField::EXIT_INFO2)?);
+    Ok(match (result.host(), result.firmware()) {
+        (0, 0) => GuestRequestAnswer::Delivered,
+        (GuestRequestResult::HOST_BUSY, 0) => GuestRequestAnswer::Busy,
+        (GuestRequestResult::HOST_INVALID_LENGTH, 0) => GuestRequestAnswer::NoRoom,
+        _ => GuestRequestAnswer::Failed(result.0),
+    })
 }
 
 /// GPA of the shared buffer, for the scratch field.

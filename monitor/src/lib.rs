@@ -40,6 +40,8 @@ pub mod fatal;
 pub mod ghcb_client;
 pub mod guest;
 pub mod guest_image;
+pub mod guest_message;
+pub mod keys;
 pub mod launch;
 pub mod memory;
 pub mod negotiate;

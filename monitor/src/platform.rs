@@ -15,7 +15,7 @@
 //!   implementations that can recover, such as the model. The monitor answers
 //!   every one of them with a [`Fatal`](crate::fatal::Fatal).
 
-use protocols::addr::{Gpa, GpaPage};
+use protocols::addr::{Gpa, GpaPage, PAGE_4K};
 use protocols::ghcb::page::Ghcb;
 use protocols::snp::{Rights, RmpResult, Vmpl};
 
@@ -175,6 +175,44 @@ pub trait Host {
     fn ghcb_gpa(&self) -> Gpa;
 }
 
+/// Most bytes of a table of certificates: as much as Linux takes.
+pub const CERTIFICATE_BYTES: usize = 0x4000;
+/// Pages of the same.
+pub const CERTIFICATE_PAGES: u64 = CERTIFICATE_BYTES as u64 / PAGE_4K;
+
+/// Where the pages of [`MessagePages`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageGpas {
+    /// A page with a request.
+    pub request: Gpa,
+    /// A page with its answer.
+    pub response: Gpa,
+    /// The first of [`CERTIFICATE_PAGES`] pages for the host's certificates.
+    pub certificates: Gpa,
+}
+
+/// The pages that guest messages are exchanged in: shared with the host, which may write them at
+/// any time, and reached by copy only. There is one set of them.
+pub trait MessagePages: Send {
+    /// Where they are.
+    fn gpas(&self) -> MessageGpas;
+
+    /// Writes the whole request page.
+    fn write_request(&mut self, from: &[u8; PAGE_4K as usize]);
+
+    /// Copies the response page. Each byte is read once.
+    fn read_response(&mut self, to: &mut [u8; PAGE_4K as usize]);
+
+    /// Copies the pages of the certificates. Each byte is read once.
+    fn read_certificates(&mut self, to: &mut [u8; CERTIFICATE_BYTES]);
+}
+
+/// The firmware's log. Nothing secret is written to it (threat 62).
+pub trait Log {
+    /// Writes a line, or as much of it as fits.
+    fn log(&mut self, line: core::fmt::Arguments<'_>);
+}
+
 /// What concerns all vCPUs of the virtual machine.
 pub trait VcpuControl {
     /// Returns once no vCPU holds a translation, at any VMPL, that was made
@@ -183,9 +221,9 @@ pub trait VcpuControl {
 }
 
 /// Everything together; implemented for whatever implements the parts.
-pub trait Platform: Rmp + GuestMemory + Host + VcpuControl {}
+pub trait Platform: Rmp + GuestMemory + Host + VcpuControl + Log {}
 
-impl<T: Rmp + GuestMemory + Host + VcpuControl + ?Sized> Platform for T {}
+impl<T: Rmp + GuestMemory + Host + VcpuControl + Log + ?Sized> Platform for T {}
 
 /// One 4 KiB frame of the page map's memory.
 pub type MapFrame = [u64; 512];

@@ -10,7 +10,7 @@ use protocols::svsm::CA_CALL_PENDING;
 
 use super::{Arena, LOWER};
 use crate::platform::{
-    AccessFault, GuestMemory, Host, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
+    AccessFault, GuestMemory, Host, Log, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
 };
 
 pub(super) struct Hands(pub(super) Arc<Mutex<Arena>>);
@@ -143,6 +143,12 @@ impl Host for Hands {
 
     fn ghcb_gpa(&self) -> Gpa {
         unreachable!("no request needs the host")
+    }
+}
+
+impl Log for Hands {
+    fn log(&mut self, line: core::fmt::Arguments<'_>) {
+        self.step(|arena| arena.machine.log(line));
     }
 }
 

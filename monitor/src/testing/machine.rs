@@ -15,7 +15,7 @@ use snp_model::types::Asid;
 
 use super::script::HostScript;
 use crate::platform::{
-    AccessFault, GuestMemory, Host, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
+    AccessFault, GuestMemory, Host, Log, PvalidateOutcome, Rmp, RmpadjustFail, VcpuControl,
 };
 
 /// One step, as the monitor asked for it.
@@ -43,6 +43,8 @@ pub(crate) struct Machine {
     pub(crate) host: HostScript,
     /// How often a page was looked for.
     pub(crate) pages_found: usize,
+    /// Lines of the log.
+    pub(crate) log: Vec<std::string::String>,
     intruder: Option<Intruder>,
 }
 
@@ -56,6 +58,7 @@ impl Machine {
             events: Vec::new(),
             host: HostScript::honest(),
             pages_found: 0,
+            log: Vec::new(),
             intruder: None,
         }
     }
@@ -223,6 +226,12 @@ impl Host for Machine {
 
     fn ghcb_gpa(&self) -> Gpa {
         GHCB
+    }
+}
+
+impl Log for Machine {
+    fn log(&mut self, line: core::fmt::Arguments<'_>) {
+        self.log.push(std::format!("{line}"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the tests of several modules share: the mechanisms on the model's machine,
 //! with every step recorded, and a guest on it.
 
+mod courier;
 mod cpuid;
 mod firmware;
 mod frames;
@@ -15,6 +16,7 @@ pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
     proptest::test_runner::Config::with_cases(usual * factor)
 }
 
+pub(crate) use courier::{Courier, Post, vmpck};
 pub(crate) use cpuid::{cpuid_page, registers};
 pub(crate) use firmware::{Firmware, Sections};
 pub(crate) use frames::FrameStore;

@@ -49,6 +49,14 @@ impl SvsmResult {
     /// Core: an instruction's result that is none of these.
     pub const CORE_UNEXPECTED: Self = Self::protocol_specific(0x11);
 
+    /// Attestation, Rampart's own: the host was busy all the time. To be tried again later.
+    pub const ATTESTATION_HOST_BUSY: Self = Self::protocol_specific(0xf00);
+    /// Attestation, Rampart's own: the key to the secure processor is wiped, after a doubt about
+    /// what the host has done with a message. There are no reports until the next launch.
+    pub const ATTESTATION_NO_KEY: Self = Self::protocol_specific(0xf01);
+    /// Attestation, Rampart's own: the secure processor has refused.
+    pub const ATTESTATION_REFUSED: Self = Self::protocol_specific(0xf02);
+
     /// A result that the protocol defines for itself, by its low 12 bits.
     pub const fn protocol_specific(code: u16) -> Self {
         Self(Self::PROTOCOL_BASE | code as u64 & 0xfff)
