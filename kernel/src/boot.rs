@@ -11,7 +11,6 @@ use monitor::negotiate::guest_features;
 use monitor::page_map::{Layout, PageMap};
 use monitor::pages::PagePolicy;
 use monitor::ranges::RangeList;
-use monitor::services::Services;
 use monitor::sizing::FirmwareMemory;
 use monitor::vcpu::Registry;
 use protocols::addr::{Gpa, GpaPage, GpaRange};
@@ -27,7 +26,7 @@ use crate::mm::hand_off::{self, launched};
 use crate::mm::map_memory::MapMemory;
 use crate::mm::space::KernelSpace;
 use crate::platform::{self, KernelPlatform};
-use crate::{exception, fatal, guest, run};
+use crate::{exception, fatal, guest, run, services};
 
 /// Called by the entry code with the address of stage2's hand-off.
 pub(crate) extern "C" fn kernel_main(hand_off: u64) -> ! {
@@ -77,8 +76,9 @@ fn start(
     aps: &Aps,
 ) -> Result<u32, Fatal> {
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
+    let services = services::make(cpuid);
     let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
-    run::share(platform, guest, Services::none())?;
+    run::share(platform, guest, services)?;
     Ok(vcpu.apic_id)
 }
 

@@ -38,6 +38,9 @@ mod mm;
 mod platform;
 #[cfg(target_os = "none")]
 mod run;
+#[cfg(target_os = "none")]
+mod services;
+mod tpm;
 mod unpack;
 
 #[cfg(target_os = "none")]

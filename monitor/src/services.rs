@@ -7,10 +7,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use protocols::svsm::ProtocolId;
+use protocols::svsm::{ProtocolId, VTPM_MAX_COMMAND, VTPM_MAX_RESPONSE};
 
 use crate::svsm::attestation::Attestation;
-use crate::sync::Lock;
+use crate::sync::{Guard, Lock};
 
 /// The services that this machine offers. Made at boot, never changed.
 #[derive(Debug)]
@@ -24,20 +24,49 @@ pub struct Services {
 /// A TPM, as the kernel gives it to the monitor.
 pub trait TpmDevice: Send {
     /// Executes one command and returns how many bytes of `response` are the answer. The command is
-    /// the caller's private copy of what the guest sent, of any content and any length.
-    fn execute(&mut self, locality: u8, command: &[u8], response: &mut [u8; MAX_RESPONSE])
-    -> usize;
+    /// a private copy of what the guest sent, of any content and any length.
+    fn execute(
+        &mut self,
+        locality: u8,
+        command: &[u8],
+        response: &mut [u8; VTPM_MAX_RESPONSE],
+    ) -> usize;
 }
-
-/// Bytes of the longest response that fits into the guest's buffer.
-pub const MAX_RESPONSE: usize = 4092;
 
 /// The TPM behind protocol 2.
 pub struct TpmService {
-    /// The TPM. Held for as long as a command takes.
-    pub device: Lock<Box<dyn TpmDevice>>,
+    tpm: Lock<Tpm>,
     /// The service's manifest of version 0: TPMT_PUBLIC of the endorsement key.
     pub manifest: Vec<u8>,
+}
+
+/// What the lock guards: the TPM, and the copies of command and response, which no CPU's stack has
+/// room for.
+pub(crate) struct Tpm {
+    pub(crate) device: Box<dyn TpmDevice>,
+    pub(crate) command: Box<[u8; VTPM_MAX_COMMAND]>,
+    pub(crate) response: Box<[u8; VTPM_MAX_RESPONSE]>,
+}
+
+impl TpmService {
+    /// The service of `device`, whose endorsement key `manifest` is. Made at boot.
+    #[must_use]
+    pub fn new(device: Box<dyn TpmDevice>, manifest: Vec<u8>) -> Self {
+        let tpm = Tpm {
+            device,
+            command: Box::new([0; VTPM_MAX_COMMAND]),
+            response: Box::new([0; VTPM_MAX_RESPONSE]),
+        };
+        Self {
+            tpm: Lock::new(tpm),
+            manifest,
+        }
+    }
+
+    /// The TPM, for as long as a command takes. Whoever waits here holds its own seat only.
+    pub(crate) fn lock(&self) -> Guard<'_, Tpm> {
+        self.tpm.lock()
+    }
 }
 
 impl core::fmt::Debug for TpmService {

@@ -65,6 +65,12 @@ impl<S> Shared<S> {
         self.guest.lock()
     }
 
+    /// The guest's state, `None` when somebody has it.
+    #[cfg(test)]
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, Guest<S>>> {
+        self.guest.try_lock()
+    }
+
     /// What is served beside the core protocol.
     pub fn services(&self) -> &Services {
         &self.services

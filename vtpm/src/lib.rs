@@ -31,6 +31,7 @@ pub mod clock;
 #[macro_use]
 pub mod command;
 mod audit;
+mod boxed;
 pub mod chapters;
 pub mod context;
 mod crypto_test;
@@ -55,6 +56,7 @@ mod tpm;
 #[cfg(any(test, feature = "sample"))]
 pub mod testing;
 
+pub use boxed::BoxedTpm;
 pub use platform::{Change, Platform, PlatformError, Record};
 pub use rc::Rc;
 pub use state::StateError;

@@ -2,9 +2,10 @@
 
 use crate::crypto::hash::HashAlg;
 use crate::crypto::rng::Drbg;
+use crate::limits::SEED_SIZE;
 use crate::platform::{Change, Platform};
 use crate::state::commit::manufactured;
-use crate::state::hierarchy::AuthPolicy;
+use crate::state::hierarchy::{AuthPolicy, Seed};
 use crate::state::reset::random;
 use crate::state::{Audit, Clock, Hierarchies, Lockout, OrderlyShutdown, PcrConfig, StateError};
 use crate::state::{PcrBanks, State, StateClear, StateReset, Tracked, TrackedMap, Volatile};
@@ -14,15 +15,19 @@ use alloc::vec::Vec;
 /// The code that SetCommandCodeAuditStatus audits from the start.
 const SET_COMMAND_CODE_AUDIT_STATUS: u32 = 0x140;
 
-/// Makes the state and stores it; the record that says so goes last.
-pub(crate) fn manufacture(platform: &mut dyn Platform) -> Result<(), StateError> {
+/// Makes the state and stores it; the record that says so goes last. The endorsement seed is the
+/// given one, or as random as the others.
+pub(crate) fn manufacture(
+    platform: &mut dyn Platform,
+    endorsement: Option<&[u8; SEED_SIZE]>,
+) -> Result<(), StateError> {
     let mut seed = zeroize::Zeroizing::new([0u8; 64]);
     platform
         .entropy(&mut *seed)
         .map_err(|_| StateError::Platform)?;
     let mut rng = Drbg::new(&*seed, b"rampart vtpm manufacture");
     let hierarchies = Hierarchies {
-        ep_seed: random(&mut rng),
+        ep_seed: endorsement.map_or_else(|| random(&mut rng), |seed| Seed::cut(seed)),
         sp_seed: random(&mut rng),
         pp_seed: random(&mut rng),
         eh_proof: random(&mut rng),
@@ -35,7 +40,7 @@ pub(crate) fn manufacture(platform: &mut dyn Platform) -> Result<(), StateError>
         endorsement_policy: AuthPolicy::none(),
         lockout_policy: AuthPolicy::none(),
         disable_clear: false,
-        eps_from_tpm: true,
+        eps_from_tpm: endorsement.is_none(),
         pp_commands: Vec::new(),
         algorithm_set: 0,
     };

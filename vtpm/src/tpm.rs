@@ -4,7 +4,7 @@
 use crate::command::dispatch::{self, Pending, error_response};
 use crate::crypto::rng::Drbg;
 use crate::drtm;
-use crate::limits::MAX_RESPONSE_SIZE;
+use crate::limits::{MAX_RESPONSE_SIZE, SEED_SIZE};
 use crate::manufacture;
 use crate::platform::{Change, Platform};
 use crate::rc::Rc;
@@ -56,8 +56,17 @@ impl<P: Platform> Tpm<P> {
     /// indices. What the platform stored of an older TPM is replaced, so this
     /// is for platforms that hold none.
     pub fn manufacture(&mut self) -> Result<(), StateError> {
+        self.manufacture_with(None)
+    }
+
+    /// [`Tpm::manufacture`] with this endorsement primary seed, for a TPM that is to have the same
+    /// endorsement keys as another one had.
+    pub fn manufacture_with(
+        &mut self,
+        endorsement: Option<&[u8; SEED_SIZE]>,
+    ) -> Result<(), StateError> {
         self.power_off();
-        manufacture::manufacture(&mut self.platform)
+        manufacture::manufacture(&mut self.platform, endorsement)
     }
 
     /// _TPM_Init: power on, or a reset of the platform. The state is read from

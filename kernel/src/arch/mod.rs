@@ -8,6 +8,8 @@ mod entry;
 pub(crate) mod exceptions;
 pub(crate) mod instructions;
 pub(crate) mod percpu;
+pub(crate) mod random;
+pub(crate) mod service_stack;
 mod stacks;
 pub(crate) mod vmgexit;
 

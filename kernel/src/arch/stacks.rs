@@ -1,4 +1,4 @@
-//! The boot CPU's stacks, each above a guard page that [`crate::mm`] unmaps. Those of the other
+//! The boot CPU's stacks and the one of services, each above a guard page that [`crate::mm`] unmaps. Those of the other
 //! CPUs are made when they are needed ([`crate::mm::ap_memory`]).
 
 use core::ptr::addr_of;
@@ -10,6 +10,8 @@ const PAGE: usize = 4096;
 
 /// Bytes of the boot stack. The boot's deepest way takes 60 KiB: memory maps are held by value.
 const BOOT_SIZE: usize = 0x1_8000;
+/// Bytes of the service stack. The TPM takes 33 KiB at the most (docs/vtpm-bench.md).
+const SERVICE_SIZE: usize = 0x1_0000;
 /// Bytes of an exception's stack.
 const IST_SIZE: usize = 0x3000;
 
@@ -31,6 +33,8 @@ impl<const N: usize> Stack<N> {
 
 /// The stack of everything that is not an exception.
 static mut BOOT: Stack<BOOT_SIZE> = Stack::new();
+/// The stack of services, see [`super::service_stack`].
+static mut SERVICE: Stack<SERVICE_SIZE> = Stack::new();
 /// One stack for each vector that may arrive when the stack in use can't be trusted (threat 33).
 static mut IST: [Stack<IST_SIZE>; IST_COUNT] = [const { Stack::new() }; IST_COUNT];
 
@@ -54,9 +58,15 @@ pub(crate) fn ist_top(index: usize) -> u64 {
     base + ((index + 1) * size_of::<Stack<IST_SIZE>>()) as u64
 }
 
+/// Top of the service stack.
+pub(super) fn service_top() -> u64 {
+    addr_of!(SERVICE) as u64 + size_of::<Stack<SERVICE_SIZE>>() as u64
+}
+
 /// Addresses of the guard pages, for unmapping.
 pub(crate) fn guard_pages() -> impl Iterator<Item = u64> {
     let ist = addr_of!(IST) as u64;
-    core::iter::once(addr_of!(BOOT) as u64)
+    [addr_of!(BOOT) as u64, addr_of!(SERVICE) as u64]
+        .into_iter()
         .chain((0..IST_COUNT).map(move |i| ist + (i * size_of::<Stack<IST_SIZE>>()) as u64))
 }

@@ -22,14 +22,14 @@ pub const FIRMWARE_SIZE: u64 = LAUNCH_AREA_SIZE + KERNEL_AREA_SIZE;
 pub const LAUNCH_AREA_BASE: u64 = FIRMWARE_BASE;
 /// Length of the launch area: what the payloads need. A larger guest firmware needs a larger
 /// one, here and nowhere else.
-pub const LAUNCH_AREA_SIZE: u64 = PAGE_2M;
+pub const LAUNCH_AREA_SIZE: u64 = 2 * PAGE_2M;
 /// The launch area as a range.
 pub const LAUNCH_AREA: GpaRange = range(LAUNCH_AREA_BASE, LAUNCH_AREA_SIZE);
 
 /// What stage2 validates in 2 MiB pages: kernel, its tables, heap.
 pub const KERNEL_AREA_BASE: u64 = LAUNCH_AREA_BASE + LAUNCH_AREA_SIZE;
-/// Length of the kernel area: what one vCPU needs.
-pub const KERNEL_AREA_SIZE: u64 = PAGE_2M;
+/// Length of the kernel area: what one vCPU needs, and the TPM.
+pub const KERNEL_AREA_SIZE: u64 = 2 * PAGE_2M;
 /// The kernel area as a range.
 pub const KERNEL_AREA: GpaRange = range(KERNEL_AREA_BASE, KERNEL_AREA_SIZE);
 

@@ -6,6 +6,7 @@ pub mod call;
 pub mod memory;
 pub mod pvalidate;
 pub mod result;
+pub mod vtpm;
 
 pub use attestation::*;
 pub use ca::*;
@@ -13,3 +14,4 @@ pub use call::*;
 pub use memory::*;
 pub use pvalidate::*;
 pub use result::*;
+pub use vtpm::*;

@@ -3,6 +3,7 @@
 //! keys.
 
 mod certificate;
+mod equip;
 mod template;
 #[cfg(test)]
 mod tests;

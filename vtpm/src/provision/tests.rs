@@ -59,3 +59,42 @@ fn a_tpm_that_is_not_started_is_not_provisioned() {
     let result = tpm.provision(&mut authority, &[EndorsementKey::P256]);
     assert_eq!(result, Err(ProvisionError::Command(Rc::INITIALIZE)));
 }
+
+#[test]
+fn an_equipped_tpm_has_its_keys_and_banks_and_waits_for_startup() {
+    let banks = [HashAlg::Sha256, HashAlg::Sha384];
+    let mut tpm = Tpm::new(crate::testing::MemoryPlatform::new(5));
+    let public = tpm.equip(&banks, None).unwrap();
+    let read_public = Command::new(0x173).handle(EK_HANDLE);
+    assert_eq!(run(&mut tpm, &read_public).rc, Rc::INITIALIZE);
+    assert_eq!(startup(&mut tpm, 0), Rc::SUCCESS);
+    let kept = run(&mut tpm, &read_public);
+    assert_eq!(kept.rc, Rc::SUCCESS);
+    let bytes = public.to_bytes();
+    assert!(kept.parameters.windows(bytes.len()).any(|w| w == bytes));
+    let again = tpm
+        .make(Handle::ENDORSEMENT, &EndorsementKey::Rsa2048.template())
+        .unwrap();
+    assert_eq!(again.1, public);
+    let active: Vec<_> = tpm.state().clear.pcrs.selections().map(|s| s.alg).collect();
+    assert_eq!(active, banks);
+    let digests: [(HashAlg, &[u8]); 2] = [(banks[0], &[1; 32]), (banks[1], &[2; 48])];
+    assert_eq!(tpm.extend(5, &digests), Ok(()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_endorsement_key_and_nothing_else_of_it() {
+    let equipped = |platform, seed: &[u8; 64]| {
+        let mut tpm = Tpm::new(crate::testing::MemoryPlatform::new(platform));
+        let public = tpm.equip(&[HashAlg::Sha256], Some(seed)).unwrap();
+        assert_eq!(startup(&mut tpm, 0), Rc::SUCCESS);
+        let (_, srk) = tpm.make(Handle::OWNER, &storage_root_key()).unwrap();
+        (public, srk)
+    };
+    let (first, first_srk) = equipped(1, &[7; 64]);
+    let (second, second_srk) = equipped(2, &[7; 64]);
+    let (other, _) = equipped(1, &[8; 64]);
+    assert_eq!(first, second);
+    assert_ne!(first_srk, second_srk);
+    assert_ne!(first, other);
+}
