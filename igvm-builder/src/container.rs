@@ -4,10 +4,13 @@
 //! in its errors and trusts some offsets and sizes so far that a bad one ends
 //! the process. Files are therefore walked here first.
 
+use std::fmt;
 use std::ops::Range;
 
 use igvm::IgvmFile;
-use igvm_defs::{IGVM_MAGIC_VALUE, IGVM_VHT_OPTIONAL_BIT, IgvmPlatformType};
+use igvm_defs::{
+    IGVM_MAGIC_VALUE, IGVM_VHT_OPTIONAL_BIT, IGVM_VHT_RANGE_DIRECTIVE, IgvmPlatformType,
+};
 use thiserror::Error;
 
 use crate::layout::PAGE_SIZE;
@@ -40,19 +43,169 @@ pub enum ContainerError {
     Parse(#[from] igvm::Error),
 }
 
-/// Parses an IGVM file of any origin, never panicking.
+/// Where a header stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its place among the directives.
+    pub index: usize,
+    /// The name of its type.
+    pub name: &'static str,
+    /// Its offset in the file.
+    pub offset: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            index,
+            name,
+            offset,
+        } = self;
+        write!(f, "directive {index} ({name}) at offset {offset:#x}")
+    }
+}
+
+/// A file of any origin that has been parsed, and where its directives stand in it.
+#[derive(Debug)]
+pub struct Image {
+    /// What it holds.
+    pub file: IgvmFile,
+    /// The directives' places, one for each.
+    places: Vec<Place>,
+}
+
+impl Image {
+    /// Parses a file of any origin, never panicking.
+    ///
+    /// # Errors
+    /// [`ContainerError`] with the offset of what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ContainerError> {
+        let headers = check(bytes)?;
+        let file = IgvmFile::new_from_binary(bytes, None)
+            .map_err(|error| located(bytes, &headers, error))?;
+        let directives = headers
+            .iter()
+            .filter(|header| IGVM_VHT_RANGE_DIRECTIVE.contains(&header.typ));
+        let places = directives
+            .enumerate()
+            .map(|(index, header)| Place {
+                index,
+                name: header.name,
+                offset: header.offset,
+            })
+            .collect();
+        Ok(Self { file, places })
+    }
+
+    /// Where the directive `index` stands.
+    pub fn place(&self, index: usize) -> Place {
+        let unknown = Place {
+            index,
+            name: "unknown",
+            offset: 0,
+        };
+        self.places.get(index).copied().unwrap_or(unknown)
+    }
+}
+
+/// Parses a file of any origin, never panicking.
+///
+/// # Errors
+/// [`ContainerError`] with the offset of what is wrong.
 pub fn parse(bytes: &[u8]) -> Result<IgvmFile, ContainerError> {
-    check(bytes)?;
-    Ok(IgvmFile::new_from_binary(bytes, None)?)
+    Image::parse(bytes).map(|image| image.file)
+}
+
+/// A variable header whose structure lies in the file.
+struct Header {
+    typ: u32,
+    name: &'static str,
+    offset: usize,
+    /// The offset after it.
+    end: usize,
+}
+
+/// The `igvm` crate's error with the header it is about. The crate names none; the
+/// first header without which the file parses is the one.
+fn located(bytes: &[u8], headers: &[Header], error: igvm::Error) -> ContainerError {
+    let is_directive = |header: &&Header| IGVM_VHT_RANGE_DIRECTIVE.contains(&header.typ);
+    let first = headers.len() - headers.iter().filter(is_directive).count();
+    let parses = |count: usize| {
+        let Some(cut) = count.checked_sub(1).and_then(|last| headers.get(last)) else {
+            return false;
+        };
+        with_headers_until(bytes, cut.end)
+            .is_some_and(|file| IgvmFile::new_from_binary(&file, None).is_ok())
+    };
+    if !parses(first) {
+        return ContainerError::Parse(error);
+    }
+    // The file parses with `good` headers and does not with `bad`.
+    let (mut good, mut bad) = (first, headers.len());
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if parses(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    match headers.get(good) {
+        Some(header) => ContainerError::Variable {
+            index: good,
+            name: header.name.into(),
+            offset: header.offset,
+            reason: with_causes(&error),
+        },
+        None => ContainerError::Parse(error),
+    }
+}
+
+/// The file with the variable headers cut off at `end`, its checksum made right.
+fn with_headers_until(bytes: &[u8], end: usize) -> Option<Vec<u8>> {
+    let mut file = bytes.to_vec();
+    let start = word(bytes, 8)? as usize;
+    let size = u32::try_from(end.checked_sub(start)?).ok()?;
+    file.get_mut(12..16)?.copy_from_slice(&size.to_le_bytes());
+    set_checksum(&mut file)?;
+    Some(file)
+}
+
+/// Makes the checksum of a file right after its headers changed; `None` if the
+/// headers do not lie in it.
+pub(crate) fn set_checksum(file: &mut [u8]) -> Option<()> {
+    let size = if word(file, 4)? == 1 { 24 } else { 32 };
+    let start = word(file, 8)? as usize;
+    let end = start.checked_add(word(file, 12)? as usize)?;
+    let at = size - 4..size;
+    file.get_mut(at.clone())?.fill(0);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(file.get(..size)?);
+    hasher.update(file.get(start..end)?);
+    file.get_mut(at)?
+        .copy_from_slice(&hasher.finalize().to_le_bytes());
+    Some(())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// The variable header types that the `igvm` crate reads, with their names and
 /// the sizes of their structures.
-const TYPES: [(u32, &str, usize); 21] = [
+const TYPES: [(u32, &str, usize); 23] = [
     (0x001, "SUPPORTED_PLATFORM", 16),
     (0x101, "GUEST_POLICY", 16),
     (RELOCATABLE_REGION, "RELOCATABLE_REGION", 48),
     (PAGE_TABLE_RELOCATION, "PAGE_TABLE_RELOCATION", 32),
+    (CORIM_DOCUMENT, "CORIM_DOCUMENT", 16),
+    (CORIM_SIGNATURE, "CORIM_SIGNATURE", 16),
     (PARAMETER_AREA, "PARAMETER_AREA", 16),
     (PAGE_DATA, "PAGE_DATA", 24),
     (0x303, "PARAMETER_INSERT", 16),
@@ -73,6 +226,8 @@ const TYPES: [(u32, &str, usize); 21] = [
 ];
 const RELOCATABLE_REGION: u32 = 0x102;
 const PAGE_TABLE_RELOCATION: u32 = 0x103;
+const CORIM_DOCUMENT: u32 = 0x104;
+const CORIM_SIGNATURE: u32 = 0x105;
 const PARAMETER_AREA: u32 = 0x301;
 const PAGE_DATA: u32 = 0x302;
 const VP_CONTEXT: u32 = 0x304;
@@ -87,8 +242,9 @@ struct Frame {
     vsm: u32,
 }
 
-fn check(bytes: &[u8]) -> Result<(), ContainerError> {
+fn check(bytes: &[u8]) -> Result<Vec<Header>, ContainerError> {
     let mut frame = fixed_header(bytes)?;
+    let mut headers = Vec::new();
     let mut offset = frame.variable.start;
     let mut index = 0;
     while offset < frame.variable.end {
@@ -104,7 +260,7 @@ fn check(bytes: &[u8]) -> Result<(), ContainerError> {
         let (Some(typ), Some(length)) = (typ, length) else {
             return Err(bad("the header is cut short".into()));
         };
-        let Some((_, _, size)) = TYPES.iter().find(|(known, ..)| *known == typ) else {
+        let Some((_, known, size)) = TYPES.iter().find(|(known, ..)| *known == typ) else {
             let what = if typ & IGVM_VHT_OPTIONAL_BIT != 0 {
                 "optional "
             } else {
@@ -123,10 +279,16 @@ fn check(bytes: &[u8]) -> Result<(), ContainerError> {
             )));
         }
         frame.body(bytes, typ, body).map_err(bad)?;
+        headers.push(Header {
+            typ,
+            name: known,
+            offset,
+            end,
+        });
         offset = end;
         index += 1;
     }
-    Ok(())
+    Ok(headers)
 }
 
 fn fixed_header(bytes: &[u8]) -> Result<Frame, ContainerError> {
@@ -196,6 +358,7 @@ impl Frame {
                 Err("contexts of Hyper-V's VSM platform are not supported".into())
             }
             VP_CONTEXT => self.data(word(12), PAGE_SIZE, false),
+            CORIM_DOCUMENT | CORIM_SIGNATURE => self.data(word(4), word(8).into(), true),
             RELOCATABLE_REGION if long(8) == 0 => Err("its alignment is 0".into()),
             RELOCATABLE_REGION => region(long(16), long(24)),
             PAGE_TABLE_RELOCATION => region(long(8), long(16)),

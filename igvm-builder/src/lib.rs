@@ -14,6 +14,7 @@ pub mod elf;
 pub mod file;
 pub mod hex;
 pub mod inspect;
+pub mod kvm;
 pub mod launch;
 pub mod layout;
 pub mod manifest;
@@ -21,7 +22,9 @@ pub mod measure;
 pub mod page_tables;
 pub mod plain;
 pub mod rampart;
+pub mod sequence;
 pub mod vmsa;
+pub mod vmsa_fields;
 
 #[cfg(test)]
 mod testing;

@@ -5,9 +5,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use igvm_builder::elf::Executable;
+use igvm_builder::kvm;
+use igvm_builder::measure::{KvmHost, measure_with_kvm};
 
 /// Builds and inspects IGVM images for AMD SEV-SNP guests.
 #[derive(Parser)]
@@ -35,13 +37,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Compute the launch digest of an IGVM file, for one processor's VMSA.
+    /// Compute the launch digest of an IGVM file.
+    ///
+    /// By the file alone: its pages in their order and its VMSAs, those at the address
+    /// where KVM has them after all pages. The emulated machine measures the same.
+    ///
+    /// With --check-kvm as QEMU (10.1 or later) with KVM has it measured: every field
+    /// that they keep no account of is named, and a file that they refuse is refused.
     Measure {
         /// The IGVM file.
         file: PathBuf,
         /// As JSON: the reference values that rampart-verify takes.
         #[arg(long)]
         json: bool,
+        /// Measure the VMSAs that QEMU and KVM make of the file's.
+        #[arg(long)]
+        check_kvm: bool,
+        /// The guest's vCPUs: KVM measures a VMSA for each that exists at launch.
+        #[arg(long, requires = "check_kvm", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        vcpus: u32,
+        /// The processor, by the name that QEMU's -cpu takes (EPYC-v4, EPYC-Milan, ...) or by
+        /// CPUID 1 EAX (0x800f12). It enters the digest with vCPUs that have no VMSA in the file.
+        #[arg(long, requires = "check_kvm", value_name = "MODEL", value_parser = cpu)]
+        cpu: Option<u32>,
     },
     /// Cut a flat firmware image (a ROM) out of an ELF file.
     ///
@@ -76,7 +94,19 @@ fn run() -> Result<()> {
     match Arguments::parse().command {
         Command::Build { manifest, out } => build(&manifest, &out),
         Command::Inspect { file, json } => inspect(&file, json),
-        Command::Measure { file, json } => measure(&file, json),
+        Command::Measure {
+            file,
+            json,
+            check_kvm,
+            vcpus,
+            cpu,
+        } => {
+            let host = KvmHost {
+                vcpus,
+                signature: cpu,
+            };
+            measure(&file, json, check_kvm.then_some(host))
+        }
         Command::Flatten {
             elf,
             out,
@@ -116,20 +146,24 @@ fn inspect(file: &Path, json: bool) -> Result<()> {
     print(&text)
 }
 
-fn measure(file: &Path, json: bool) -> Result<()> {
+fn measure(file: &Path, json: bool, host: Option<KvmHost>) -> Result<()> {
     let bytes = read(file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let measurement = igvm_builder::measure::measure(&name, &bytes)
-        .with_context(|| file.display().to_string())?;
+    let measurement = match host {
+        Some(host) => measure_with_kvm(&name, &bytes, host),
+        None => igvm_builder::measure::measure(&name, &bytes),
+    }
+    .with_context(|| file.display().to_string())?;
     print(&match json {
         true => serde_json::to_string_pretty(&measurement)? + "\n",
-        false => format!(
-            "{}: launch digest {}, policy {}\n",
-            file.display(),
-            measurement.launch_digest,
-            measurement.policy
-        ),
-    })
+        false => measurement.to_string(),
+    })?;
+    match &measurement.kvm {
+        Some(kvm) if !kvm.refusals.is_empty() => {
+            bail!("{}: refused by QEMU or KVM", file.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn print(text: &str) -> Result<()> {
@@ -170,4 +204,19 @@ fn number(text: &str) -> Result<u64, String> {
         None => digits.parse(),
     }
     .map_err(|error| format!("{error}"))
+}
+
+/// A processor model of QEMU, or a signature.
+fn cpu(text: &str) -> Result<u32, String> {
+    let known = || kvm::models().collect::<Vec<_>>().join(", ");
+    if let Some(signature) = kvm::model(text) {
+        return Ok(signature);
+    }
+    match number(text).map(u32::try_from) {
+        Ok(Ok(signature)) => Ok(signature),
+        _ => Err(format!(
+            "no known model ({}) and no signature such as 0x800f12",
+            known()
+        )),
+    }
 }

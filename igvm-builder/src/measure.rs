@@ -1,27 +1,17 @@
-//! The launch digest of an image, as the secure processor computes it when a host
-//! loads the file: page by page in the file's order, the boot processor's VMSA last.
+//! The launch digest of an image: by the file alone, and as QEMU with KVM has the
+//! secure processor compute it.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use igvm::{IgvmDirectiveHeader as Directive, IgvmFile, IgvmInitializationHeader};
-use igvm_defs::IgvmPageDataType;
-use protocols::addr::Gpa;
-use protocols::snp::LaunchPageType;
+use protocols::snp::{SevFeatures, Vmsa};
 use serde::Serialize;
-use snp_model::launch::{Contents, LaunchDigest, LaunchPage, VMSA_GPA, extend};
-use snp_model::types::Spa;
 use thiserror::Error;
-use zerocopy::IntoBytes;
+use zerocopy::FromBytes;
 
-use crate::container::{self, ContainerError};
-use crate::hex::Hex;
-use crate::inspect::snp_mask;
-use crate::layout::PAGE_SIZE;
-
-/// SMT allowed, and the bit that has to be one: the policy of a file without any.
-const DEFAULT_POLICY: u64 = 0x3_0000;
-/// The largest parameter area that is measured, in bytes.
-const MAX_PARAMETER_AREA: u64 = 0x10_0000;
+use crate::container::{ContainerError, Image};
+use crate::hex::{self, Hex};
+use crate::kvm::{self, Change, Refusal};
+use crate::sequence::{self, Digest, Sequence, SequenceError};
 
 /// Why a file has no launch digest.
 #[derive(Debug, Error)]
@@ -29,17 +19,18 @@ pub enum MeasureError {
     /// It is no IGVM file.
     #[error(transparent)]
     Container(#[from] ContainerError),
-    /// A directive that a launch of 4 KiB pages of one processor does not have.
-    #[error("directive {index}: {reason}")]
-    Directive {
-        /// Its place among the directives.
-        index: usize,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    /// A directive that a launch of 4 KiB pages does not have.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
     /// No VMSA of the boot processor.
-    #[error("no VMSA for the first processor")]
+    #[error("no VMSA (SNP VP_CONTEXT directive) for the first processor")]
     NoVmsa,
+    /// A launch with several vCPUs whose registers at reset are not known.
+    #[error("{0} vCPUs have no VMSA in the file: their signature (--cpu) enters the digest")]
+    NoSignature(u32),
+    /// The file has save areas for vCPUs that the launch does not have.
+    #[error("the file has a VMSA for vCPU {0}, which a launch with that many vCPUs does not have")]
+    NoSuchProcessor(u16),
 }
 
 /// What a verifier expects of a guest that was launched from an image: the
@@ -48,153 +39,201 @@ pub enum MeasureError {
 pub struct Measurement {
     /// The image's file name.
     pub image: String,
-    /// The launch digest in hexadecimal, for one VMSA.
+    /// The launch digest in hexadecimal.
     pub launch_digest: String,
     /// The guest policy.
     pub policy: Hex,
+    /// How many pages are loaded, VMSAs among them.
+    pub launch_pages: usize,
+    /// How many VMSAs are measured.
+    pub save_areas: usize,
+    /// The same launch by QEMU with KVM, where that was asked for; the values above
+    /// are then that launch's, if it takes place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kvm: Option<KvmLaunch>,
 }
 
-/// A launch digest in hexadecimal.
-struct Hex96(LaunchDigest);
+/// The launch of an image by QEMU with KVM.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct KvmLaunch {
+    /// How many vCPUs: KVM measures a VMSA of each.
+    pub vcpus: u32,
+    /// The launch digest by the file alone.
+    pub file_launch_digest: String,
+    /// Whether QEMU loads pages in another order than the file has.
+    pub reordered: bool,
+    /// Where KVM's VMSAs differ from the file's.
+    pub changes: Vec<ProcessorFinding<Change>>,
+    /// Why QEMU or KVM refuses the launch; it then has no digest.
+    pub refusals: Vec<ProcessorFinding<Refusal>>,
+}
 
-impl std::fmt::Display for Hex96 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// Something about one processor's VMSA.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessorFinding<T> {
+    /// The processor's index.
+    pub processor: u16,
+    /// What.
+    #[serde(flatten)]
+    pub what: T,
+}
+
+impl<T: fmt::Display> fmt::Display for ProcessorFinding<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VMSA of processor {}: {}", self.processor, self.what)
     }
 }
 
-/// Measures the SNP launch of an IGVM file.
+/// A host of QEMU and KVM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvmHost {
+    /// The guest's vCPUs.
+    pub vcpus: u32,
+    /// CPUID 1 EAX of the processor model, where it counts: in RDX of each vCPU
+    /// without a VMSA in the file.
+    pub signature: Option<u32>,
+}
+
+/// Measures the SNP launch of an IGVM file by the file alone: its save areas and no
+/// others. At KVM's address they are measured after all pages.
 ///
 /// # Errors
-/// [`MeasureError`] for what is no file that the emulated machine would launch.
-pub fn measure(image: &str, bytes: &[u8]) -> Result<Measurement, MeasureError> {
-    let file = container::parse(bytes)?;
+/// [`MeasureError`] for what is no file that can be launched.
+pub fn measure(name: &str, bytes: &[u8]) -> Result<Measurement, MeasureError> {
+    let image = Image::parse(bytes)?;
+    let sequence = Sequence::of(&image)?;
+    features_of(&sequence)?;
     Ok(Measurement {
-        image: image.to_owned(),
-        launch_digest: Hex96(digest(&file)?).to_string(),
-        policy: Hex(policy(&file)),
+        image: name.to_owned(),
+        launch_digest: hex::digits(&sequence.digest()),
+        policy: Hex(sequence::policy(&image.file)),
+        launch_pages: sequence.steps.len() + sequence.save_areas.len(),
+        save_areas: sequence.save_areas.len(),
+        kvm: None,
     })
 }
 
-/// The last policy for SNP: the loader takes it so.
-fn policy(file: &IgvmFile) -> u64 {
-    let mask = snp_mask(file);
-    let headers = file.initializations().iter();
-    let mut policies = headers.filter_map(|header| match header {
-        IgvmInitializationHeader::GuestPolicy {
-            policy,
-            compatibility_mask,
-        } if u64::from(*compatibility_mask) & mask != 0 => Some(*policy),
-        _ => None,
-    });
-    policies.next_back().unwrap_or(DEFAULT_POLICY)
-}
-
-fn digest(file: &IgvmFile) -> Result<LaunchDigest, MeasureError> {
-    let mask = snp_mask(file);
-    let mut digest = [0; 48];
-    let mut areas = BTreeMap::new();
-    let mut boot_processor = None;
-    for (index, directive) in file.directives().iter().enumerate() {
-        let for_snp = directive.compatibility_mask();
-        if for_snp.is_some_and(|own| u64::from(own) & mask == 0) {
-            continue;
-        }
-        let bad = |reason| MeasureError::Directive { index, reason };
-        match directive {
-            Directive::PageData {
-                gpa,
-                flags,
-                data_type,
-                data,
-                ..
-            } => {
-                if flags.is_2mb_page() || flags.shared() {
-                    return Err(bad("only private pages of 4 KiB are measured"));
-                }
-                let kind = match *data_type {
-                    IgvmPageDataType::NORMAL if flags.unmeasured() => LaunchPageType::UNMEASURED,
-                    IgvmPageDataType::NORMAL => LaunchPageType::NORMAL,
-                    IgvmPageDataType::SECRETS => LaunchPageType::SECRETS,
-                    IgvmPageDataType::CPUID_DATA => LaunchPageType::CPUID,
-                    _ => return Err(bad("no such page in a launch")),
-                };
-                let contents = page(data).ok_or_else(|| bad("more than a page of data"))?;
-                digest = add(&digest, *gpa, kind, &contents);
-            }
-            Directive::ParameterArea {
-                number_of_bytes,
-                parameter_area_index,
-                ..
-            } => {
-                if *number_of_bytes > MAX_PARAMETER_AREA {
-                    return Err(bad("the parameter area is larger than 1 MiB"));
-                }
-                areas.insert(*parameter_area_index, *number_of_bytes);
-            }
-            Directive::ParameterInsert(insert) => {
-                let size = areas.remove(&insert.parameter_area_index);
-                let size = size.ok_or_else(|| bad("no such parameter area"))?;
-                for offset in (0..size).step_by(PAGE_SIZE as usize) {
-                    let gpa = insert.gpa.checked_add(offset);
-                    let gpa = gpa.ok_or_else(|| bad("the area wraps around"))?;
-                    digest = add(&digest, gpa, LaunchPageType::UNMEASURED, &ZERO);
-                }
-            }
-            Directive::SnpVpContext { vp_index, vmsa, .. } => {
-                if *vp_index != 0 {
-                    return Err(bad("a VMSA of another processor than the first"));
-                }
-                let vmsa = page(vmsa.as_bytes()).ok_or_else(|| bad("a VMSA beyond a page"))?;
-                boot_processor = Some(vmsa);
-            }
-            _ => {}
-        }
+/// Measures the launch of an IGVM file by QEMU with KVM: pages in QEMU's order, then
+/// the VMSA that KVM makes for every vCPU.
+///
+/// # Errors
+/// [`MeasureError`].
+pub fn measure_with_kvm(
+    name: &str,
+    bytes: &[u8],
+    host: KvmHost,
+) -> Result<Measurement, MeasureError> {
+    let image = Image::parse(bytes)?;
+    let sequence = Sequence::of(&image)?;
+    let features = features_of(&sequence)?;
+    let mut digest = Digest::new();
+    let steps = sequence.in_qemus_order();
+    for step in &steps {
+        digest.step(step);
     }
-    let vmsa = boot_processor.ok_or(MeasureError::NoVmsa)?;
-    Ok(add(&digest, VMSA_GPA.get(), LaunchPageType::VMSA, &vmsa))
+    let (mut changes, mut refusals) = (Vec::new(), Vec::new());
+    let mut measured = 0;
+    let highest = sequence.save_areas.iter().map(|area| area.processor).max();
+    if let Some(highest) = highest.filter(|highest| u32::from(*highest) >= host.vcpus) {
+        return Err(MeasureError::NoSuchProcessor(highest));
+    }
+    for processor in 0..u16::try_from(host.vcpus).unwrap_or(u16::MAX) {
+        // QEMU takes the last that the file has for a processor.
+        let mut own = sequence.save_areas.iter().rev();
+        let page = match own.find(|area| area.processor == processor) {
+            Some(area) => {
+                let result = kvm::take_over(&area.page());
+                let of = |what| ProcessorFinding { processor, what };
+                changes.extend(result.changes.into_iter().map(of));
+                let of = |what| ProcessorFinding { processor, what };
+                refusals.extend(result.refusals.into_iter().map(of));
+                if area.gpa != Vmsa::LAUNCH_GPA {
+                    refusals.push(ProcessorFinding {
+                        processor,
+                        what: Refusal {
+                            field: "its address".into(),
+                            file: Hex(area.gpa).to_string(),
+                            reason: "QEMU refuses a VMSA elsewhere than at 0xfffffffff000",
+                        },
+                    });
+                }
+                result.page
+            }
+            None => {
+                let without = host.vcpus - measured;
+                let signature = host.signature.ok_or(MeasureError::NoSignature(without))?;
+                kvm::reset(features, signature)
+            }
+        };
+        digest.save_area(Vmsa::LAUNCH_GPA, &page);
+        measured += 1;
+    }
+    Ok(Measurement {
+        image: name.to_owned(),
+        launch_digest: hex::digits(&digest.value()),
+        policy: Hex(sequence::policy(&image.file)),
+        launch_pages: steps.len() + measured as usize,
+        save_areas: measured as usize,
+        kvm: Some(KvmLaunch {
+            vcpus: host.vcpus,
+            file_launch_digest: hex::digits(&sequence.digest()),
+            reordered: steps != sequence.steps,
+            changes,
+            refusals,
+        }),
+    })
 }
 
-const ZERO: Contents = [0; PAGE_SIZE as usize];
-
-fn page(data: &[u8]) -> Option<Contents> {
-    let mut page = ZERO;
-    page.get_mut(..data.len())?.copy_from_slice(data);
-    Some(page)
+/// SEV_FEATURES of the boot processor's VMSA; KVM gives every vCPU the same.
+fn features_of(sequence: &Sequence<'_>) -> Result<SevFeatures, MeasureError> {
+    let mut areas = sequence.save_areas.iter().rev();
+    let area = areas.find(|area| area.processor == 0);
+    let page = area.ok_or(MeasureError::NoVmsa)?.page();
+    let features = Vmsa::read_from_prefix(&page).map_or(0, |(vmsa, _)| vmsa.sev_features);
+    Ok(SevFeatures::from_bits_retain(features) | SevFeatures::SNP)
 }
 
-fn add(before: &LaunchDigest, gpa: u64, kind: LaunchPageType, contents: &Contents) -> LaunchDigest {
-    // Where the page lies in system memory is not measured.
-    extend(
-        before,
-        &LaunchPage::new(Spa(0), Gpa::new(gpa), kind),
-        contents,
-    )
+impl fmt::Display for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vmsas = match self.save_areas {
+            1 => "1 VMSA".into(),
+            count => format!("{count} VMSAs"),
+        };
+        let Some(kvm) = &self.kvm else {
+            return writeln!(
+                f,
+                "{}: launch digest {}, policy {}, {} launch pages with {vmsas}",
+                self.image, self.launch_digest, self.policy, self.launch_pages
+            );
+        };
+        if kvm.refusals.is_empty() {
+            let same = match self.launch_digest == kvm.file_launch_digest {
+                true => "as the file has it",
+                false => "another than by the file alone",
+            };
+            writeln!(
+                f,
+                "{}: launch digest with KVM and {vmsas} {} ({same}), policy {}",
+                self.image, self.launch_digest, self.policy
+            )?;
+        } else {
+            writeln!(f, "{}: QEMU with KVM does not launch this file", self.image)?;
+        }
+        for refusal in &kvm.refusals {
+            writeln!(f, "  refused: {refusal}")?;
+        }
+        for change in &kvm.changes {
+            writeln!(f, "  changed: {change}")?;
+        }
+        if kvm.reordered {
+            writeln!(
+                f,
+                "  reordered: QEMU loads a parameter area before pages that stand before it"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{plain_image, rampart_image};
-
-    fn of(bytes: &[u8]) -> Measurement {
-        measure("x.igvm", bytes).unwrap()
-    }
-
-    #[test]
-    fn another_image_has_another_digest() {
-        let (plain, rampart) = (of(&plain_image()), of(&rampart_image()));
-        assert_ne!(plain.launch_digest, rampart.launch_digest);
-        assert_eq!(plain.launch_digest.len(), 96);
-        assert_eq!(plain.policy.0, 0x3_0000);
-        assert_eq!(of(&plain_image()), plain);
-    }
-
-    #[test]
-    fn what_is_no_image_has_none() {
-        assert!(matches!(
-            measure("x", b"text"),
-            Err(MeasureError::Container(_))
-        ));
-    }
-}
+mod tests;

@@ -1,7 +1,15 @@
 //! Small inputs for the unit tests.
 
+use igvm::{
+    IgvmDirectiveHeader, IgvmFile, IgvmInitializationHeader, IgvmPlatformHeader, IgvmRevision,
+};
+use igvm_defs::{
+    IGVM_VHS_PARAMETER_INSERT, IGVM_VHS_SUPPORTED_PLATFORM, IgvmPageDataFlags, IgvmPageDataType,
+    IgvmPlatformType,
+};
+use proptest::prelude::*;
 use protocols::boot::layout::STAGE2_BASE;
-use protocols::snp::SevFeatures;
+use protocols::snp::{SevFeatures, Vmsa};
 
 /// An ELF64 executable in the making.
 pub(crate) struct ElfFile {
@@ -159,14 +167,139 @@ pub(crate) fn rampart_image() -> Vec<u8> {
 
 /// Makes the checksum of an IGVM file right again after its headers changed.
 pub(crate) fn fix_checksum(file: &mut [u8]) {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-    let Some(end) = word(8)
-        .checked_add(word(12))
-        .filter(|end| (24..=file.len()).contains(end))
-    else {
-        return;
+    let _ = crate::container::set_checksum(file);
+}
+
+/// An IGVM file of these directives for SNP, mask 1, with a policy of its own.
+pub(crate) fn igvm_file(policy: u64, directives: Vec<IgvmDirectiveHeader>) -> Vec<u8> {
+    let platform = IgvmPlatformHeader::SupportedPlatform(IGVM_VHS_SUPPORTED_PLATFORM {
+        compatibility_mask: 1,
+        highest_vtl: 0,
+        platform_type: IgvmPlatformType::SEV_SNP,
+        platform_version: 1,
+        shared_gpa_boundary: 0,
+    });
+    let policy = IgvmInitializationHeader::GuestPolicy {
+        policy,
+        compatibility_mask: 1,
     };
-    file[20..24].fill(0);
-    let checksum = crc32fast::hash(&file[..end]);
-    file[20..24].copy_from_slice(&checksum.to_le_bytes());
+    let file = IgvmFile::new(IgvmRevision::V1, vec![platform], vec![policy], directives).unwrap();
+    let mut bytes = Vec::new();
+    file.serialize(&mut bytes).unwrap();
+    bytes
+}
+
+/// One page of data.
+pub(crate) fn page(gpa: u64, data_type: IgvmPageDataType, data: Vec<u8>) -> IgvmDirectiveHeader {
+    IgvmDirectiveHeader::PageData {
+        gpa,
+        compatibility_mask: 1,
+        flags: IgvmPageDataFlags::new(),
+        data_type,
+        data,
+    }
+}
+
+/// A parameter area that is inserted at `gpa`.
+pub(crate) fn area(index: u32, gpa: u64, pages: u64) -> [IgvmDirectiveHeader; 2] {
+    [
+        IgvmDirectiveHeader::ParameterArea {
+            number_of_bytes: pages * 0x1000,
+            parameter_area_index: index,
+            initial_data: Vec::new(),
+        },
+        IgvmDirectiveHeader::ParameterInsert(IGVM_VHS_PARAMETER_INSERT {
+            gpa,
+            compatibility_mask: 1,
+            parameter_area_index: index,
+        }),
+    ]
+}
+
+/// The boot processor at the reset vector.
+pub(crate) fn boot_processor() -> IgvmDirectiveHeader {
+    IgvmDirectiveHeader::SnpVpContext {
+        gpa: Vmsa::LAUNCH_GPA,
+        compatibility_mask: 1,
+        vp_index: 0,
+        vmsa: crate::vmsa::to_igvm(&crate::vmsa::reset_vector(SevFeatures::SNP)),
+    }
+}
+
+/// Files that launch, of pages of every kind in any order, the boot processor last.
+pub(crate) fn any_image() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = proptest::collection::btree_map(0u64..48, (0u8..8, any::<u8>()), 0..32);
+    (
+        pieces
+            .prop_map(|map| map.into_iter().collect::<Vec<_>>())
+            .prop_shuffle(),
+        any::<bool>(),
+    )
+        .prop_map(|(pieces, sorted)| {
+            let mut pieces = pieces;
+            if sorted {
+                pieces.sort_unstable();
+            }
+            let mut directives = Vec::new();
+            for (index, (slot, (kind, fill))) in (0u32..).zip(pieces) {
+                let gpa = 0x80_0000 + slot * 0x1000;
+                match kind {
+                    0 => directives.extend(area(index, gpa, 1)),
+                    1 => directives.push(page(gpa, IgvmPageDataType::SECRETS, vec![])),
+                    2 => directives.push(page(gpa, IgvmPageDataType::CPUID_DATA, vec![])),
+                    3 => directives.push(page(gpa, IgvmPageDataType::NORMAL, vec![])),
+                    4 => directives.push(IgvmDirectiveHeader::PageData {
+                        gpa,
+                        compatibility_mask: 1,
+                        flags: IgvmPageDataFlags::new().with_unmeasured(true),
+                        data_type: IgvmPageDataType::NORMAL,
+                        data: vec![fill; 0x1000],
+                    }),
+                    5 => directives.push(IgvmDirectiveHeader::RequiredMemory {
+                        gpa,
+                        compatibility_mask: 1,
+                        number_of_bytes: 0x1000,
+                        vtl2_protectable: false,
+                    }),
+                    _ => directives.push(page(gpa, IgvmPageDataType::NORMAL, vec![fill; 0x1000])),
+                }
+            }
+            directives.push(boot_processor());
+            igvm_file(0x3_0000, directives)
+        })
+}
+
+/// `file` with some bytes and words of its headers changed, its checksum right.
+pub(crate) fn any_damage(file: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just(0u32),
+        Just(u32::MAX),
+        Just(0x302),
+        Just(0x304),
+        Just(0x30B),
+        Just(0x1000),
+        any::<u32>(),
+    ];
+    let end = file.len();
+    (
+        proptest::collection::vec((0usize..1600, any::<u8>()), 0..8),
+        proptest::collection::vec((0usize..400, word), 0..4),
+        prop_oneof![4 => Just(end), 1 => 0..end],
+    )
+        .prop_map(move |(bytes, words, length)| {
+            let mut file = file.clone();
+            for (offset, value) in bytes {
+                if let Some(byte) = file.get_mut(offset) {
+                    *byte = value;
+                }
+            }
+            for (index, value) in words {
+                if let Some(place) = file.get_mut(24 + 4 * index..28 + 4 * index) {
+                    place.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+            file.truncate(length);
+            fix_checksum(&mut file);
+            file
+        })
 }

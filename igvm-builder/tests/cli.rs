@@ -63,3 +63,24 @@ fn flatten_refuses_what_is_no_elf_file_and_writes_nothing() {
     assert!(message.contains("not a readable ELF64 file"), "{message}");
     assert!(!out.exists());
 }
+
+#[test]
+fn measure_asks_for_what_kvm_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.igvm");
+    std::fs::write(&file, b"").unwrap();
+    let wrong = |arguments: &[&str]| {
+        let all: Vec<_> = ["measure", text(&file)]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        let output = run(&all);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(wrong(&["--vcpus", "2"]).contains("--check-kvm"));
+    assert!(wrong(&["--check-kvm", "--vcpus", "0"]).contains("0 is not in 1..=4096"));
+    let model = wrong(&["--check-kvm", "--cpu", "Pentium"]);
+    assert!(model.contains("EPYC-Milan"), "{model}");
+}

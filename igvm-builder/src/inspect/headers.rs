@@ -99,5 +99,7 @@ pub fn other(header: &IgvmInitializationHeader) -> Option<&'static str> {
         IgvmInitializationHeader::CcaPolicy { .. } => Some("CCA_POLICY"),
         IgvmInitializationHeader::RelocatableRegion { .. } => Some("RELOCATABLE_REGION"),
         IgvmInitializationHeader::PageTableRelocationRegion { .. } => Some("PAGE_TABLE_RELOCATION"),
+        IgvmInitializationHeader::CorimDocument { .. } => Some("CORIM_DOCUMENT"),
+        IgvmInitializationHeader::CorimSignature { .. } => Some("CORIM_SIGNATURE"),
     }
 }
