@@ -42,6 +42,14 @@ def positive(text):
     return int(text)
 
 
+def forward(text):
+    """HOST:GUEST, two TCP ports."""
+    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+    if not match or not all(0 < int(port) < 1 << 16 for port in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two ports such as 2222:22")
+    return (int(match[1]), int(match[2]))
+
+
 def machine_option(text):
     """KEY=VALUE for the emulated machine's options file."""
     if not re.fullmatch(r"[a-z_]+=[^\n]+", text):
@@ -79,6 +87,10 @@ def parser(prog):
                    help="its initramfs, or 'none' (default: .cache/guest/initramfs.cpio.gz)")
     p.add_argument("--disk", type=pathlib.Path, action="append", default=[], metavar="FILE",
                    help="a virtio disk: .qcow2 by its name, else raw; may be repeated")
+    p.add_argument("--network", action="store_true",
+                   help="a virtio network card, with QEMU's user-mode network behind it: needs no rights on the host")
+    p.add_argument("--forward", type=forward, action="append", default=[], metavar="HOST:GUEST",
+                   help="a TCP port of this host's 127.0.0.1 leads to a port of the guest (with --network); may be repeated")
     p.add_argument("--machine", type=pathlib.Path, default=MACHINE, metavar="FILE",
                    help="the emulated machine (default: target/machine/machine.bin)")
     p.add_argument("--machine-option", type=machine_option, action="append", default=[], metavar="KEY=VALUE",
@@ -98,8 +110,29 @@ def parser(prog):
     p.add_argument("--parallel", action="store_true",
                    help="each virtual CPU is a thread of its own, not one for all in turn: for guests that leave the "
                    "floating-point registers alone, because of a fault of QEMU (docs/architecture.md)")
-    p.add_argument("--dry-run", action="store_true", help="print the QEMU command and do nothing")
+    p.add_argument("--debug", type=pathlib.Path, metavar="FILE",
+                   help="QEMU's own log goes there: its errors, and each command to the secure processor")
+    p.add_argument("--dry-run", action="store_true",
+                   help="print the QEMU command, ready for a shell, and start nothing")
+    add_snp_options(p)
     return p
+
+
+def add_snp_options(p):
+    """What only a real SNP host has."""
+    real = p.add_argument_group("of a real SNP host", "docs/hosts.md says what such a host needs, scripts/check-host what it lacks.")
+    real.add_argument("--certificates", type=pathlib.Path, metavar="FILE",
+                      help="a certificate table for the guest (snphost export), as the GHCB standard has it")
+    real.add_argument("--id-block", type=pathlib.Path, metavar="FILE",
+                      help="the ID block, 96 bytes or those in base64; goes with --id-auth")
+    real.add_argument("--id-auth", type=pathlib.Path, metavar="FILE",
+                      help="the ID authentication information, 4096 bytes or those in base64")
+    real.add_argument("--host-data", metavar="HEX|FILE",
+                      help="32 bytes that the report shows: 64 hexadecimal digits, or a file of 32 bytes")
+    real.add_argument("--anyway", action="store_true",
+                      help="start QEMU although something was found missing")
+    real.add_argument("--host-root", type=pathlib.Path, metavar="DIR",
+                      help="with --dry-run: the command for a host that check-host --record has written down")
 
 
 def optional_file(text, default):
@@ -129,6 +162,12 @@ def parse(arguments, prog="launch"):
                 "--host, --image, --no-svsm, --scenario, --stats, --machine-option")
     if options.no_svsm and options.image:
         p.error("--no-svsm names an image of its own: it does not go with --image")
+    if options.forward and not options.network:
+        p.error("--forward goes with --network")
+    if (options.id_block is None) != (options.id_auth is None):
+        p.error("--id-block and --id-auth go together")
+    if options.host_root and not (options.dry_run and options.host == "snp"):
+        p.error("--host-root goes with --host snp --dry-run")
     if options.image is None:
         options.image = IMAGES / ("ovmf.igvm" if options.no_svsm else "rampart.igvm")
     options.kernel = optional_file(options.kernel, GUEST / "vmlinuz")

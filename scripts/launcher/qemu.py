@@ -2,8 +2,8 @@
 
 import os
 import pathlib
+import shlex
 import shutil
-import subprocess
 
 from .options import COMMAND_LINE, MIB
 
@@ -17,10 +17,6 @@ TCG_CPU = "EPYC-Milan,check=off"
 MACHINE_CPU = TCG_CPU + ",+svm,+npt,+vgif,+la57,+x2apic,phys-bits=52"
 
 
-class Missing(Exception):
-    """Something that a launch needs is not there; the text says what makes it."""
-
-
 def binary():
     """The QEMU to run."""
     name = os.environ.get("RAMPART_QEMU", "qemu-system-x86_64")
@@ -30,66 +26,6 @@ def binary():
 def quote(path):
     """A value inside QEMU's comma-separated options."""
     return str(path).replace(",", ",,")
-
-
-def loads_igvm():
-    """True if this QEMU can load IGVM files."""
-    try:
-        listing = subprocess.run([binary(), "-object", "help"], capture_output=True, text=True, check=False)
-    except OSError:
-        return False
-    return "igvm-cfg" in listing.stdout
-
-
-def choose_host(options):
-    """'plain', 'snp' or 'emulated'."""
-    if options.plain:
-        return "plain"
-    if options.host != "auto":
-        return options.host
-    if os.path.exists("/dev/sev") and os.path.exists("/dev/kvm") and loads_igvm():
-        return "snp"
-    return "emulated"
-
-
-def needs(options, host):
-    """The files that must be there, each with the command that makes it."""
-    if host == "plain":
-        yield options.firmware, "make setup"
-    else:
-        yield options.image, "make image"
-    if host == "emulated":
-        yield options.machine, "make machine"
-    for path in (options.kernel, options.initrd):
-        if path:
-            yield path, "make setup"
-    for path in (*options.disk, options.scenario):
-        if path:
-            yield path, None
-
-
-def check(options, host):
-    """Raises Missing unless everything that a launch needs is there."""
-    for name in ("scenario", "stats", "machine_option"):
-        if host == "snp" and getattr(options, name):
-            raise Missing(f"--{name.replace('_', '-')} is for the emulated machine: add --host emulated")
-    if not shutil.which(binary()):
-        raise Missing(f"{binary()} is missing; scripts/setup installs it")
-    for path, maker in needs(options, host):
-        if not path.is_file():
-            raise Missing(f"{path} is missing" + (f"; '{maker}' makes it" if maker else ""))
-    for path in (options.stats, options.log):
-        if path and not path.absolute().parent.is_dir():
-            raise Missing(f"{path} cannot be written: its folder does not exist")
-        if path and path.is_dir():
-            raise Missing(f"{path} is a folder, and has to be a file that can be written")
-    if host != "snp":
-        return
-    for device in ("/dev/sev", "/dev/kvm"):
-        if not os.access(device, os.R_OK | os.W_OK):
-            raise Missing(f"{device} cannot be opened: this is no SEV-SNP host, or this user may not use it")
-    if not loads_igvm():
-        raise Missing(f"{binary()} cannot load IGVM files: QEMU 10.1 or newer, built with libigvm, is needed")
 
 
 # RAM below 4 GiB ends at 2 GiB at the latest. OVMF counts the RAM up to Rampart's range as its low
@@ -122,19 +58,6 @@ def emulated_machine(options):
     return out
 
 
-def snp_host(options):
-    """A real host, with a QEMU that loads IGVM files. Never run by this project so far."""
-    size = f"{options.mem // MIB}M"
-    return [
-        "-machine", f"q35,confidential-guest-support=sev0,memory-backend=ram1,igvm-cfg=igvm0,{LOW_RAM}",
-        "-accel", "kvm", "-cpu", "EPYC-v4", "-m", size,
-        "-object", f"memory-backend-memfd,id=ram1,size={size},share=true,prealloc=false,reserve=false",
-        "-object", "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1",
-        "-object", f"igvm-cfg,id=igvm0,file={quote(options.image)}",
-        "-vga", "none",
-    ]  # fmt: skip
-
-
 def plain_machine(options):
     """The same firmware and kernel without SNP."""
     out = ["-machine", f"q35,smm=off,hpet=off,memory-backend=ram,{LOW_RAM}", "-accel", "tcg,thread=multi", "-cpu", TCG_CPU]
@@ -150,6 +73,22 @@ def disk_arguments(index, path):
     ]  # fmt: skip
 
 
+def network_arguments(options):
+    """A network card that an SNP guest can use. No option ROM: it would be code that nobody measured."""
+    if not options.network:
+        return []
+    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in options.forward)
+    card = "virtio-net-pci,netdev=net0,disable-legacy=on,iommu_platform=on,romfile="
+    return ["-netdev", f"user,id=net0{forwards}", "-device", card]
+
+
+def debug_arguments(path):
+    """QEMU's log."""
+    if not path:
+        return []
+    return ["-D", str(path), "-d", "guest_errors,unimp", "-trace", "enable=kvm_sev_*", "-trace", "enable=kvm_memcrypt_*"]
+
+
 def console_arguments(interactive, log):
     """The serial port on standard input and output; with QEMU's monitor behind Ctrl-A C for a person."""
     chardev = "stdio,id=console,signal=off"
@@ -161,10 +100,10 @@ def console_arguments(interactive, log):
     return out + (["-mon", "chardev=console"] if interactive else [])
 
 
-def command(options, host, interactive, control):
-    """The whole command. control is the path of the socket for QEMU's machine protocol."""
-    kinds = {"emulated": emulated_machine, "snp": snp_host, "plain": plain_machine}
-    out = [binary(), *kinds[host](options)]
+def command(options, machine, interactive, control):
+    """The whole command. machine has the arguments for the host's kind; control is the number of an open
+    socket for QEMU's machine protocol, or None."""
+    out = [binary(), *machine]
     out += ["-smp", str(options.smp), "-nodefaults", "-display", "none", "-no-reboot"]
     if options.kernel:
         out += ["-kernel", str(options.kernel)]
@@ -173,6 +112,20 @@ def command(options, host, interactive, control):
         out += ["-append", f"{COMMAND_LINE} {options.append}".strip()]
     for index, path in enumerate(options.disk):
         out += disk_arguments(index, path)
+    out += network_arguments(options)
     out += console_arguments(interactive, options.log)
-    out += ["-qmp", f"unix:{quote(control)},server=on,wait=off"]
+    out += debug_arguments(options.debug)
+    if control is not None:
+        out += ["-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
     return out + options.qemu
+
+
+def in_lines(words):
+    """The command as a person reads it and a shell takes it: an option to a line."""
+    lines = [shlex.quote(words[0])]
+    for word in words[1:]:
+        if word.startswith("-") and not lines[-1].endswith("-append"):
+            lines.append(shlex.quote(word))
+        else:
+            lines[-1] += " " + shlex.quote(word)
+    return " \\\n    ".join(lines)

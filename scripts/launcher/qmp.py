@@ -1,40 +1,21 @@
 """A small client of QEMU's machine protocol: why QEMU ended, and what the processor was doing."""
 
 import json
-import socket
 import threading
-import time
 
 
 class Control:
     """Listens to QEMU's events in a thread of its own."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, connection):
         self.shutdown_reason = None
         self._answers = []
         self._changed = threading.Condition()
-        self._socket = None
+        self._socket = connection
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    def _connect(self):
-        """QEMU makes its socket a moment after it starts."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            connection = socket.socket(socket.AF_UNIX)
-            try:
-                connection.connect(self.path)
-                return connection
-            except OSError:
-                connection.close()
-                time.sleep(0.01)
-        return None
-
     def _listen(self):
-        self._socket = self._connect()
-        if self._socket is None:
-            return
         try:
             self._send("qmp_capabilities")
             for line in self._socket.makefile("r"):
@@ -56,8 +37,6 @@ class Control:
 
     def registers(self):
         """QEMU's text about the processor's registers, or an empty text."""
-        if self._socket is None:
-            return ""
         with self._changed:
             before = len(self._answers)
             try:

@@ -1,8 +1,8 @@
 """Runs QEMU to its end, and leaves the terminal as it was."""
 
 import ctypes
-import os
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -50,25 +50,29 @@ def raise_interrupted(_signal, _frame):
     raise Interrupted
 
 
-def run(command, control_path, timeout=None, stdout=None):
-    """Runs the command; returns an outcome. stdout as subprocess takes it."""
+def run(command_with, timeout=None, stdout=None):
+    """Runs a command; returns an outcome. command_with makes it from the number of the open socket on which QEMU
+    speaks its machine protocol: a pair of sockets leaves no file behind, whatever ends this. stdout as subprocess
+    takes it."""
     state = terminal_state()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, raise_interrupted)
+    own, of_qemu = socket.socketpair()
+    command = command_with(of_qemu.fileno())
     try:
-        process = subprocess.Popen(command, stdout=stdout, preexec_fn=die_with_parent)
+        process = subprocess.Popen(command, stdout=stdout, preexec_fn=die_with_parent, pass_fds=(of_qemu.fileno(),))
     except OSError as error:
         print(f"launch: {command[0]} does not start: {error.strerror}", file=sys.stderr)
         return outcome.FAILED
+    finally:
+        of_qemu.close()
     try:
-        return wait(process, Control(control_path), timeout)
+        return wait(process, Control(own), timeout)
     except Interrupted:
         end(process)
         return outcome.INTERRUPTED
     finally:
         restore_terminal(state)
-        if os.path.exists(control_path):
-            os.unlink(control_path)
 
 
 def wait(process, control, timeout):

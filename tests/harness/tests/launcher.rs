@@ -2,18 +2,37 @@
 
 use boot_tests::{Launch, Outcome};
 
-/// The words of the command that a dry run prints; it starts nothing and needs no file.
+/// The command that a dry run prints, in one line; it starts nothing and needs no file. What stands above it,
+/// each line with a number sign, is [`values`].
 fn dry_run(options: &[&str]) -> String {
     let run = Launch::bare(options.iter().copied().chain(["--dry-run"])).run();
     run.assert_outcome(Outcome::PoweredOff);
-    assert_eq!(
-        run.console.len(),
-        1,
-        "one line and nothing else{}",
-        run.report()
-    );
     assert_eq!(run.messages, "", "no messages{}", run.report());
-    run.console[0].clone()
+    let lines: Vec<&str> = run
+        .console
+        .iter()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.trim_end_matches('\\').trim())
+        .collect();
+    assert!(lines.len() > 5, "an option to a line{}", run.report());
+    lines.join(" ")
+}
+
+/// What a dry run for a real host says of each value.
+fn values(options: &[&str]) -> Vec<String> {
+    let run = Launch::bare(options.iter().copied().chain(["--dry-run"])).run();
+    run.assert_outcome(Outcome::PoweredOff);
+    run.console
+        .iter()
+        .filter_map(|line| line.strip_prefix("# "))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// A made tree of a host: `tests/hosts`.
+fn recorded(name: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../hosts/");
+    format!("{root}{name}")
 }
 
 fn assert_contains(command: &str, parts: &[&str]) {
@@ -67,15 +86,107 @@ fn dry_run_prints_a_real_host() {
         &[
             "confidential-guest-support=sev0",
             "igvm-cfg=igvm0",
-            "sev-snp-guest,id=sev0,cbitpos=51,reduced-phys-bits=1",
+            "kernel-irqchip=split,device-plane=2",
+            "reduced-phys-bits=1,policy=0x30000",
             "igvm-cfg,id=igvm0,file=",
-            "size=8192M",
+            "size=8192M,share=true,prealloc=false,reserve=false",
             "-accel kvm",
+            "-cpu EPYC-v4 ",
         ],
     );
     assert!(
         !command.contains("isa-debug-exit"),
         "no device of the emulation: {command}"
+    );
+}
+
+/// Everything that stands behind the command is said, and what the host lacks by name.
+#[test]
+fn dry_run_names_what_a_recorded_host_lacks() {
+    let lacking = |host: &str| -> Vec<String> {
+        values(&["--host", "snp", "--host-root", &recorded(host)])
+            .iter()
+            .filter_map(|line| line.strip_prefix("missing: "))
+            .filter_map(|line| line.split_once(": "))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    };
+    assert_eq!(lacking("ready"), Vec::<String>::new());
+    assert_eq!(lacking("mainline"), ["vmpl.kernel", "vmpl.qemu"]);
+    let found = values(&["--host", "snp", "--host-root", &recorded("ready")]);
+    assert!(
+        found
+            .iter()
+            .any(|line| line == "C-bit: 51 (CPUID Fn8000_001F EBX[5:0])"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_host_without_planes_still_runs_a_guest_without_an_svsm() {
+    let options = [
+        "--host",
+        "snp",
+        "--no-svsm",
+        "--host-root",
+        &recorded("mainline"),
+    ];
+    assert!(!dry_run(&options).contains("device-plane"));
+    assert!(
+        values(&options)
+            .iter()
+            .all(|line| !line.starts_with("missing: "))
+    );
+}
+
+#[test]
+fn a_real_host_gets_network_log_and_host_data() {
+    let data = "5a".repeat(32);
+    let command = dry_run(&[
+        "--host",
+        "snp",
+        "--network",
+        "--forward",
+        "2222:22",
+        "--debug",
+        "qemu.log",
+        "--host-data",
+        &data,
+        "--mem",
+        "1T",
+        "--disk",
+        "a.qcow2",
+    ]);
+    assert_contains(
+        &command,
+        &[
+            "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22",
+            "virtio-net-pci,netdev=net0,disable-legacy=on,iommu_platform=on,romfile=",
+            "-D qemu.log",
+            "host-data=WlpaWlpa",
+            // Memory and devices above it: 2 TiB.
+            "-cpu EPYC-v4,phys-bits=41",
+            "format=qcow2,file=a.qcow2",
+        ],
+    );
+}
+
+#[test]
+fn a_launch_on_a_machine_without_snp_says_what_is_missing() {
+    if std::path::Path::new("/dev/sev").exists() {
+        return;
+    }
+    refused(
+        &[
+            "--host",
+            "snp",
+            "--kernel",
+            "none",
+            "--image",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        ],
+        Outcome::NotStarted,
+        "it is no IGVM file",
     );
 }
 
@@ -100,7 +211,8 @@ fn what_follows_the_dashes_goes_to_qemu() {
         .after_dashes(["-device", "edu"])
         .run();
     run.assert_outcome(Outcome::PoweredOff);
-    assert!(run.console[0].ends_with("-device edu"), "{}", run.report());
+    let last = run.console.last().map(|line| line.trim());
+    assert_eq!(last, Some("-device edu"), "{}", run.report());
 }
 
 /// Otherwise nothing of the test guest would ever run side by side.
@@ -215,6 +327,8 @@ fn bad_values_are_refused_by_name() {
         ("--timeout", "0"),
         ("--host", "moon"),
         ("--machine-option", "novalue"),
+        ("--forward", "80"),
+        ("--forward", "0:70000"),
     ] {
         refused(&[option, value], Outcome::Usage, option);
     }
@@ -225,6 +339,9 @@ fn options_that_contradict_each_other_are_refused() {
     refused(&["--plain", "--no-svsm"], Outcome::Usage, "--plain");
     refused(&["--plain", "--host", "snp"], Outcome::Usage, "--plain");
     refused(&["--no-svsm", "--image", "x"], Outcome::Usage, "--no-svsm");
+    refused(&["--forward", "1:2"], Outcome::Usage, "--network");
+    refused(&["--id-block", "x"], Outcome::Usage, "--id-auth");
+    refused(&["--host-root", "x"], Outcome::Usage, "--dry-run");
 }
 
 #[test]
@@ -238,6 +355,20 @@ fn what_only_the_emulation_has_is_refused_on_a_real_host() {
         &["--host", "snp", "--scenario", "lie"],
         Outcome::NotStarted,
         "--host emulated",
+    );
+}
+
+#[test]
+fn what_only_a_real_host_has_is_refused_elsewhere() {
+    refused(
+        &["--host", "emulated", "--host-data", "00"],
+        Outcome::NotStarted,
+        "--host snp",
+    );
+    refused(
+        &["--host", "emulated", "--certificates", "x"],
+        Outcome::NotStarted,
+        "--host snp",
     );
 }
 
