@@ -52,6 +52,7 @@ class LiveHost(Host):
 
     def __init__(self, qemu: str | None = None) -> None:
         self._qemu = qemu or os.environ.get("RAMPART_QEMU", "qemu-system-x86_64")
+        self._said: dict[tuple[str, ...], str] = {}
 
     def ask(self, question: str) -> str:
         kind, _, rest = question.partition(" ")
@@ -137,6 +138,8 @@ class LiveHost(Host):
         return f"{value.value:#x}"
 
     def _ask_qemu(self, *arguments: str) -> str:
+        if arguments in self._said:
+            return self._said[arguments]
         program = shutil.which(self._qemu)
         if not program:
             raise Missing(f"{self._qemu} is not there")
@@ -149,4 +152,5 @@ class LiveHost(Host):
             raise Missing(f"{program} {' '.join(arguments)}: {error}") from error
         if done.returncode != 0:
             raise Missing((done.stderr.strip() or f"{program} ended with status {done.returncode}").splitlines()[-1])
+        self._said[arguments] = done.stdout
         return done.stdout

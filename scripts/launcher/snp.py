@@ -39,6 +39,8 @@ class Plan:
     planes: bool
     results: list[Result]
     svsm: bool
+    # Checks that are advice in general, and needed for what this launch was asked for.
+    asked: frozenset[str]
 
     def verdict(self) -> verdict.Verdict:
         """What check-host would say."""
@@ -46,9 +48,18 @@ class Plan:
 
     def lacking(self) -> list[Result]:
         """What is known to be missing, and makes this launch fail."""
+        return [result for result in self.results if result.seen.state is State.BAD and self.needs(result)]
+
+    def unread(self) -> list[Result]:
+        """What is needed and could not be read, and for which KVM does not vouch."""
+        if self.verdict() != verdict.Verdict.NOT_READABLE:
+            return []
+        return [result for result in self.results if result.seen.state is State.UNKNOWN and self.needs(result)]
+
+    def needs(self, result: Result) -> bool:
+        """Whether this launch fails without what a check is about."""
         levels = (Level.SNP, Level.SVSM) if self.svsm else (Level.SNP,)
-        return [result for result in self.results
-                if result.seen.state is State.BAD and result.check.level in levels]
+        return result.check.level in levels or result.check.key in self.asked
 
 
 def find_image(options) -> tuple[image.Image, str]:
@@ -77,9 +88,10 @@ def plan(options) -> Plan:
     results = catalogue.run(Facts(host, found, options.firmware))
     state = {result.check.key: result.seen.state for result in results}
     c_bit, c_bit_note = find_c_bit(host, found.c_bit)
+    asked = frozenset(("qemu.certificates", "kvm.certificates") if options.certificates else ())
     return Plan(
         image=found, image_note=note, c_bit=c_bit, c_bit_note=c_bit_note, results=results, svsm=found.guest_vmpl > 0,
-        certificates=state["qemu.certificates"] is State.GOOD, planes=state["vmpl.qemu"] is State.GOOD,
+        asked=asked, certificates=state["qemu.certificates"] is State.GOOD, planes=state["vmpl.qemu"] is State.GOOD,
     )  # fmt: skip
 
 

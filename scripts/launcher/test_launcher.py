@@ -128,7 +128,12 @@ class Blobs(unittest.TestCase):
 
 def parsed(*arguments: str, host: str = "ready"):
     """Options for a made host."""
-    return options.parse(["--host", "snp", "--dry-run", "--host-root", str(HOSTS / host), "--image", "/no/image", *arguments])
+    return options.parse(["--host", "snp", "--dry-run", "--host-root", str(HOSTS / host), *image_option(arguments), *arguments])
+
+
+def image_option(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """No image that was built by chance."""
+    return () if "--no-svsm" in arguments or "--image" in arguments else ("--image", "/no/image")
 
 
 def machine(*arguments: str, host: str = "ready") -> str:
@@ -152,6 +157,15 @@ class RealHosts(unittest.TestCase):
         self.assertNotIn("device-plane", machine("--anyway", host="mainline"))
         self.assertIn("certs-path=c,,d", machine("--certificates", "c,d"))
         self.assertNotIn("certs-path", machine("--certificates", "c", "--anyway", host="mainline"))
+
+    def test_certificates_that_nobody_would_hand_out_are_missing(self):
+        def lacking(host: str) -> list[str]:
+            found = snp.plan(parsed("--certificates", "c", "--no-svsm", host=host))
+            return [result.check.key for result in found.lacking()]
+
+        # Without an image at hand, --no-svsm is what says that there is none in it.
+        self.assertEqual(lacking("mainline"), ["kvm.certificates", "qemu.certificates"])
+        self.assertEqual(lacking("ready"), [])
 
     def test_the_c_bit_is_the_processors(self):
         plan = snp.plan(parsed())
