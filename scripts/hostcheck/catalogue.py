@@ -1,6 +1,6 @@
 """All checks, from what cannot be mended to what can."""
 
-from . import bios, firmware, kernel, processor, qemu
+from . import bios, firmware, kernel, log, processor, qemu
 from .check import Check, Result, Seen, State, bad, blocked, unknown
 from .facts import Facts
 from .host import Denied, Missing
@@ -13,7 +13,7 @@ VOUCHED = frozenset((
     "kernel.configuration", "firmware.state", "kvm.sev", "kvm.sev-es", "kvm.snp-guests",
 ))  # fmt: skip
 
-EVERY: tuple[Check, ...] = processor.CHECKS + bios.CHECKS + firmware.CHECKS + kernel.CHECKS + qemu.CHECKS
+EVERY: tuple[Check, ...] = processor.CHECKS + bios.CHECKS + log.CHECKS + firmware.CHECKS + kernel.CHECKS + qemu.CHECKS
 
 
 def look(check: Check, facts: Facts) -> Seen:

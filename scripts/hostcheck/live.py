@@ -5,6 +5,7 @@ import fcntl
 import gzip
 import mmap
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,6 +24,9 @@ KVM_DEVICE_ATTR_LAYOUT = "<IIQQ"
 KVM_X86_GRP_SEV = 1
 
 QEMU_SECONDS = 20
+
+KMSG_RECORD = 8192
+LOG_TOPIC = re.compile(r"\b(?:SEV|SNP|RMP|ccp|psp|kvm_amd)\b")
 
 # cpuid(leaf in EDI, subleaf in ESI, four words at RDX) in the System V calling convention.
 CPUID_CODE = bytes.fromhex("53 89f8 89f1 4989d0 0fa2 418900 41895804 41894808 4189500c 5b c3")
@@ -83,6 +87,31 @@ class LiveHost(Host):
         except OSError as error:
             raise Denied(f"this system lets no process run code that it wrote itself: {error.strerror}") from error
         return " ".join(f"{word:#010x}" for word in words)
+
+    @staticmethod
+    def _ask_log(_topic: str) -> str:
+        path = "/dev/kmsg"
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            raise refusal(path, error) from error
+        texts = []
+        try:
+            while True:
+                try:
+                    record = os.read(descriptor, KMSG_RECORD)
+                except BrokenPipeError:
+                    # Overwritten meanwhile; the next read goes on behind the gap.
+                    continue
+                except BlockingIOError:
+                    break
+                # "level,number,time,flags;text", then lines of properties.
+                texts.append(record.decode(errors="replace").partition(";")[2].split("\n")[0])
+        except OSError as error:
+            raise Denied(f"{path}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        return "\n".join(text for text in texts if LOG_TOPIC.search(text))
 
     def _ask_msr(self, number: str) -> str:
         path = "/dev/cpu/0/msr"

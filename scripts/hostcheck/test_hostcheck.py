@@ -104,6 +104,7 @@ CHANGES: tuple[tuple[str, str, str | Unanswered], ...] = (
     ("kernel.iommu", "file /proc/cmdline", "quiet amd_iommu=fullflush,pgtbl_v2"),
     ("kernel.iommu", "file /boot/config-7.2.0-svsm", "CONFIG_IOMMU_DEFAULT_PASSTHROUGH=y"),
     ("kernel.snp-enabled", "msr 0xc0010010", "0x1fc0000"),
+    ("kernel.log", "log sev", "ccp 0000:c2:00.5: SEV-SNP: failed to INIT rc -5, error 0x3"),
     ("firmware.permission", "device /dev/sev", DENIED),
     ("firmware.version", "ioctl snp_platform_status", "01320101" + "00" * 28),
     ("firmware.state", "ioctl snp_platform_status", "013a0001" + "00" * 28),

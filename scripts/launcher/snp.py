@@ -176,6 +176,7 @@ def values(options, found: Plan) -> list[tuple[str, str]]:
         ("physical address bits", f"{REDUCED_PHYS_BITS} fewer, of {address_bits(options.mem)}"),
         ("memory", f"{options.mem // MIB} MiB"),
         ("vCPUs", vcpus(options, found)),
+        ("launch digest", f"igvm-builder measure {options.image} --check-kvm --vcpus {options.smp} --cpu {CPU}"),
         ("ID block", signed(options, found)),
         ("host data", options.host_data or "none"),
         ("certificates", str(options.certificates or "none: a verifier fetches them from AMD")),
