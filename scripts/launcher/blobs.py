@@ -6,7 +6,7 @@ import pathlib
 import re
 import struct
 
-from .image import Image
+from .image import DIGEST_SIZE, Image
 
 ID_BLOCK_SIZE = 96
 ID_AUTH_SIZE = 4096
@@ -45,7 +45,7 @@ def load(path: pathlib.Path, size: int, name: str) -> bytes:
 
 def id_block(path: pathlib.Path, image: Image) -> bytes:
     """The ID block, whose policy has to be the image's: the secure processor refuses the launch otherwise."""
-    if image.id_block:
+    if image.id_block is not None:
         raise BadBlob("the image has an ID block of its own: --id-block would be another")
     content = load(path, ID_BLOCK_SIZE, "ID block")
     version, _, policy = ID_BLOCK_TAIL.unpack_from(content, ID_BLOCK_SIZE - ID_BLOCK_TAIL.size)
@@ -54,6 +54,11 @@ def id_block(path: pathlib.Path, image: Image) -> bytes:
     if policy != image.policy:
         raise BadBlob(f"{path} is for the policy {policy:#x}, the image's is {image.policy:#x}")
     return content
+
+
+def digest(block: bytes) -> bytes:
+    """The launch digest that an ID block is for."""
+    return block[:DIGEST_SIZE]
 
 
 def id_auth(path: pathlib.Path) -> bytes:

@@ -15,6 +15,7 @@ GUEST_POLICY = 0x101
 PAGE_DATA = 0x302
 SNP_ID_BLOCK = 0x30B
 PLATFORM_SEV_SNP = 2
+DIGEST_SIZE = 48
 
 IMAGE_HEADER_PAGE = 0x1801_C000
 IMAGE_HEADER = struct.Struct("<8sIBB")
@@ -36,8 +37,8 @@ class Image:
     # The guest's VMPL and the C-bit of the measured page tables; none without an SVSM.
     guest_vmpl: int = 0
     c_bit: int | None = None
-    # The file brings an ID block, and an author key with it.
-    id_block: bool = False
+    # The file brings an ID block for this launch digest, and an author key with it.
+    id_block: bytes | None = None
     author_key: bool = False
 
 
@@ -80,7 +81,8 @@ def parse(content: bytes) -> Image:
         elif kind == GUEST_POLICY and field("<I", body, 8, offset) & mask:
             image = dataclasses.replace(image, policy=field("<Q", body, 0, offset))
         elif kind == SNP_ID_BLOCK and field("<I", body, 0, offset) & mask:
-            image = dataclasses.replace(image, id_block=True, author_key=field("<B", body, 4, offset) != 0)
+            digest = body[8 : 8 + DIGEST_SIZE]
+            image = dataclasses.replace(image, id_block=digest, author_key=field("<B", body, 4, offset) != 0)
         elif kind == PAGE_DATA and field("<Q", body, 0, offset) == IMAGE_HEADER_PAGE:
             image = with_image_header(image, content, field("<I", body, 12, offset))
     if not mask:

@@ -156,10 +156,12 @@ def vcpus(options, found: Plan) -> str:
 def signed(options, found: Plan) -> str:
     """Where the ID block comes from."""
     if options.id_block:
-        return f"{options.id_block}, {options.id_auth}"
-    if found.image.id_block:
-        return "the image's own" + (", with an author key" if found.image.author_key else "")
-    return "none"
+        block = blobs.id_block(options.id_block, found.image)
+        return f"{options.id_block} and {options.id_auth}, for launch digest {blobs.digest(block).hex()}"
+    if found.image.id_block is None:
+        return "none"
+    keys = "ID key and author key" if found.image.author_key else "ID key"
+    return f"the image's own ({keys}), for launch digest {found.image.id_block.hex()}"
 
 
 def values(options, found: Plan) -> list[tuple[str, str]]:

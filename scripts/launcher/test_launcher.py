@@ -60,9 +60,9 @@ class Images(unittest.TestCase):
             image.parse(igvm(NATIVE))
 
     def test_an_id_block_is_seen(self):
-        block = header(image.SNP_ID_BLOCK, struct.pack("<IB", 1, 1) + bytes(100))
+        block = header(image.SNP_ID_BLOCK, struct.pack("<IBxxx", 1, 1) + bytes(range(48)) + bytes(100))
         found = image.parse(igvm(SNP, block))
-        self.assertTrue(found.id_block and found.author_key)
+        self.assertEqual((found.id_block, found.author_key), (bytes(range(48)), True))
 
     def test_every_cut_is_told(self):
         content = rampart()
@@ -112,7 +112,7 @@ class Blobs(unittest.TestCase):
         with self.assertRaisesRegex(blobs.BadBlob, "96 bytes"):
             blobs.id_block(self.file(b"short"), image.Image())
         with self.assertRaisesRegex(blobs.BadBlob, "of its own"):
-            blobs.id_block(self.file(bytes(96)), image.Image(id_block=True))
+            blobs.id_block(self.file(bytes(96)), image.Image(id_block=bytes(48)))
 
     def test_an_author_key_is_seen_by_its_algorithm(self):
         self.assertFalse(blobs.has_author_key(struct.pack("<II", 1, 0) + bytes(4088)))
