@@ -21,6 +21,7 @@ use protocols::snp::{CpuidPage, SevStatus, Vmpl};
 
 use crate::aps::{self, Aps};
 use crate::arch::{cpu, descriptors, exceptions, percpu};
+use crate::attestation::{self, OpenAttestation};
 use crate::console::log;
 use crate::mm::hand_off::{self, launched};
 use crate::mm::map_memory::MapMemory;
@@ -47,7 +48,8 @@ fn boot(hand_off: u64) -> Result<Infallible, Fatal> {
     let cpuid = read_cpuid_page()?;
     let memory = read_memory(&hand_off, cpuid)?;
     let (aps, space) = prepare_aps(ghcb, space, &hand_off, cpuid, &memory)?;
-    let apic_id = start(ghcb, &hand_off, cpuid, &memory, space, &aps)?;
+    let (attestation, space) = open_attestation(ghcb, space, &hand_off)?;
+    let apic_id = start(ghcb, &hand_off, cpuid, &memory, space, &aps, attestation)?;
     aps.start(ghcb)?;
     run::run(apic_id)
 }
@@ -65,6 +67,17 @@ fn prepare_aps(
     Ok((aps, space))
 }
 
+/// The channel to the secure processor, and what it says of this machine.
+#[inline(never)]
+fn open_attestation(
+    ghcb: &mut Ghcb,
+    mut space: KernelSpace,
+    hand_off: &HandOff,
+) -> Result<(OpenAttestation, KernelSpace), Fatal> {
+    let attestation = attestation::open(ghcb, &mut space, guest_vmpl(hand_off)?)?;
+    Ok((attestation, space))
+}
+
 /// Launches the guest and shares it with all CPUs. Returns the APIC ID of this one.
 #[inline(never)]
 fn start(
@@ -74,9 +87,10 @@ fn start(
     memory: &Memory,
     space: KernelSpace,
     aps: &Aps,
+    attestation: OpenAttestation,
 ) -> Result<u32, Fatal> {
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
-    let services = services::make(cpuid);
+    let services = services::make(cpuid, attestation);
     let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
     run::share(platform, guest, services)?;
     Ok(vcpu.apic_id)

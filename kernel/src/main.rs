@@ -21,6 +21,8 @@ mod aps;
 #[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
+mod attestation;
+#[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
 mod console;

@@ -2,16 +2,19 @@
 
 use monitor::cpuid::CpuidTable;
 use monitor::services::{Services, TpmService};
+use monitor::sync::Lock;
 
+use crate::attestation::OpenAttestation;
 use crate::console::log;
 use crate::tpm::{self, NoTpm};
 
 /// The services of this machine.
 #[inline(never)]
-pub(crate) fn make(cpuid: &CpuidTable) -> Services {
+pub(crate) fn make(cpuid: &CpuidTable, attestation: OpenAttestation) -> Services {
     Services {
-        attestation: None,
-        tpm: make_tpm(cpuid),
+        // Why no keys are held was said when it was found.
+        tpm: attestation.may_hold_keys.then(|| make_tpm(cpuid)).flatten(),
+        attestation: Some(Lock::new(attestation.service)),
     }
 }
 

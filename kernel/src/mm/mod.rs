@@ -20,6 +20,8 @@ pub(crate) mod heap;
 #[cfg(target_os = "none")]
 pub(crate) mod map_memory;
 #[cfg(target_os = "none")]
+pub(crate) mod message_pages;
+#[cfg(target_os = "none")]
 mod own_pages;
 mod raw;
 #[cfg(target_os = "none")]

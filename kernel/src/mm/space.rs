@@ -2,7 +2,7 @@
 
 use protocols::addr::{Gpa, GpaPage, GpaRange};
 
-use super::layout::{OWN_BASE, PAGE_2M, PAGE_4K};
+use super::layout::{OWN_BASE, PAGE_2M, PAGE_4K, SHARED_BASE};
 use super::paging::{Access, FrameSource, PageTables, PagingError, Sharing, Size};
 use super::window::GuestWindow;
 use super::{heap, raw};
@@ -144,6 +144,44 @@ impl KernelSpace {
         let (access, sharing) = (Access::Write, Sharing::Shared);
         self.tables
             .map(va, gpa, Size::Page4K, access, sharing, frames)
+    }
+
+    /// Maps a page of the launch area that is shared with the host, and not only seen as private
+    /// memory.
+    ///
+    /// # Errors
+    /// [`PagingError`].
+    pub(super) fn map_shared_launched(&mut self, va: u64, gpa: u64) -> Result<(), PagingError> {
+        let (access, sharing) = (Access::Write, Sharing::Shared);
+        self.tables
+            .map(va, gpa, Size::Page4K, access, sharing, &mut self.frames)
+    }
+
+    /// Writes zeros over `len` bytes from `gpa` on, in a page that the launch has loaded and that
+    /// nobody can write but for this moment. Both are multiples of 8.
+    ///
+    /// # Errors
+    /// [`PagingError`], also when the bytes are not in one page.
+    pub(super) fn wipe_launched(&mut self, gpa: u64, len: usize) -> Result<(), PagingError> {
+        let offset = gpa % PAGE_4K;
+        let whole = (len as u64)
+            .checked_add(offset)
+            .is_some_and(|end| end <= PAGE_4K);
+        if !whole || !gpa.is_multiple_of(8) || !len.is_multiple_of(8) {
+            return Err(PagingError::BadAddress);
+        }
+        let page = gpa - offset;
+        // Beside the page's pages that are shared for good, where the tables are there.
+        let (va, access, sharing) = (SHARED_BASE + page, Access::Write, Sharing::Private);
+        self.tables
+            .map(va, page, Size::Page4K, access, sharing, &mut self.frames)?;
+        let to = core::ptr::with_exposed_provenance_mut((va + offset) as usize);
+        // SAFETY: the page is the launch's and mapped writable there now; those who
+        // read it copy it or are done with it.
+        unsafe { raw::zero(to, len) };
+        self.tables.unmap(va, Size::Page4K)?;
+        cpu::flush_all();
+        Ok(())
     }
 
     /// Maps 2 MiB of own memory that is not validated yet; its address is [`OWN_BASE`] + `gpa`.

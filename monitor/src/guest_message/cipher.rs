@@ -1,25 +1,31 @@
 //! AES-256-GCM of guest messages: the nonce is the sequence number, the header from its offset 0x30
 //! on is the associated data.
 
+use alloc::boxed::Box;
+
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit, Tag};
 use protocols::snp::{GUEST_MESSAGE_TAG, GuestMessageHeader, GuestMessageInfo, VMPCK_SIZE};
-use zerocopy::IntoBytes;
-use zeroize::Zeroizing;
+use zerocopy::{FromZeros, IntoBytes};
+use zeroize::Zeroize;
 
 use super::Page;
+use crate::vcpu::OutOfMemory;
 
-/// A VM platform communication key. Wiped when it goes, and so is what is expanded from it.
-pub(super) struct Key(Zeroizing<[u8; VMPCK_SIZE]>);
+/// A VM platform communication key. Wiped when it goes, and so is what is expanded from it. It never
+/// moves, so that it leaves no copies on the way.
+pub(super) struct Key(Box<[u64; VMPCK_SIZE / 8]>);
 
 impl Key {
-    pub(super) fn new(key: &[u8; VMPCK_SIZE]) -> Self {
-        Self(Zeroizing::new(*key))
+    pub(super) fn new(key: &[u8; VMPCK_SIZE]) -> Result<Self, OutOfMemory> {
+        let mut place = <[u64; VMPCK_SIZE / 8]>::new_box_zeroed().map_err(|_| OutOfMemory)?;
+        place.as_mut_bytes().copy_from_slice(key);
+        Ok(Self(place))
     }
 
     /// Expanded for each message: the round keys are nowhere in between.
     fn cipher(&self) -> Option<Aes256Gcm> {
-        Aes256Gcm::new_from_slice(&*self.0).ok()
+        Aes256Gcm::new_from_slice(self.0.as_bytes()).ok()
     }
 
     /// Writes the whole page: header, encrypted payload, zeros. `None` when the payload has another
@@ -66,5 +72,11 @@ impl Key {
                 &Tag::from(*tag),
             )
             .ok()
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }

@@ -82,7 +82,7 @@ impl Channel {
     ) -> Result<Self, OutOfMemory> {
         let page = || <Page>::new_box_zeroed().map_err(|_| OutOfMemory);
         Ok(Self {
-            key: Some(Key::new(key)),
+            key: Some(Key::new(key)?),
             vmpl,
             sequence: 1,
             pending: None,

@@ -62,7 +62,13 @@ pub const IMAGE_HEADER_PAGE: u64 = FIRMWARE_BASE + 0x1_c000;
 /// at a page.
 pub const PAYLOAD_BASE: u64 = FIRMWARE_BASE + 0x2_0000;
 /// End of the payloads, first byte beyond.
-pub const PAYLOAD_END: u64 = BOOT_GHCB;
+pub const PAYLOAD_END: u64 = MESSAGE_PAGES;
+
+/// The pages that the kernel shares with the host for guest messages: a request, its answer, and
+/// the host's certificates. The launch does not load them.
+pub const MESSAGE_PAGES: u64 = BOOT_GHCB - MESSAGE_PAGES_SIZE;
+/// Length of these pages.
+pub const MESSAGE_PAGES_SIZE: u64 = 6 * PAGE_4K;
 
 /// The GHCB page that stage2 shares with the host. The launch does not load it.
 pub const BOOT_GHCB: u64 = LAUNCH_AREA_BASE + LAUNCH_AREA_SIZE - PAGE_4K;

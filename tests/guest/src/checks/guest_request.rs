@@ -174,13 +174,26 @@ fn replay() -> Outcome {
 #[inline(never)]
 fn other_key() -> Outcome {
     for level in Vmpl::ALL {
-        if level != svsm::level() {
+        if level == svsm::level() {
+            continue;
+        }
+        // Numbers before the one that is due are refused for themselves: VMPL0 has used some.
+        let mut due = None;
+        for sequence in (1..64).step_by(2) {
             let mut request = report_request(Vmpl::VMPL3);
             let size = size_of_val(&request) as u16;
             let info = GuestMessageInfo::new(MessageType::REPORT_REQ, 1, size, level);
-            put(1, info, &mut request);
-            send(failed(FirmwareStatus::BAD_MEASUREMENT), None)?;
+            put(sequence, info, &mut request);
+            let (result, _) = host::guest_request(REQUEST, RESPONSE, None)
+                .unwrap_or((GuestRequestResult(u64::MAX), None));
+            if result == failed(FirmwareStatus::BAD_MEASUREMENT) {
+                due = Some(sequence);
+                break;
+            }
+            same("result", result.0, failed(FirmwareStatus::INVALID_PARAM).0)?;
         }
+        let expected = level == Vmpl::VMPL0 || due == Some(1);
+        holds("the number that is due", due.is_some() && expected)?;
     }
     Ok(())
 }
