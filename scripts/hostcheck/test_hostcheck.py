@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -256,6 +258,34 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(read["checks"]), len(catalogue.EVERY))
         for check in read["checks"]:
             self.assertEqual(set(check), {"key", "category", "level", "state", "found", "needed", "mend", "source"})
+
+
+class Program(unittest.TestCase):
+    """scripts/check-host itself."""
+
+    @staticmethod
+    def run_it(*arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs it as a person does."""
+        program = pathlib.Path(__file__).resolve().parents[1] / "check-host"
+        return subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
+
+    def test_the_exit_status_is_the_verdict(self):
+        for host, status in (("ready", 0), ("mainline", 4), ("bios-off", 5)):
+            done = self.run_it("--json", "--image", "/no/image", "--root", str(HOSTS / host))
+            self.assertEqual(done.returncode, 2, "an image that cannot be read")
+            done = self.run_it("--json", "--root", str(HOSTS / host))
+            self.assertEqual((done.returncode, done.stderr), (status, ""))
+            self.assertEqual(json.loads(done.stdout)["exit_status"], status)
+
+    def test_options_that_are_wrong_are_refused(self):
+        for arguments in (("--root", "/no/folder"), ("--root", "a", "--record", "b"), ("stray",)):
+            self.assertEqual(self.run_it(*arguments).returncode, 2, arguments)
+
+    def test_this_machine_gets_a_verdict(self):
+        done = self.run_it("--all")
+        self.assertEqual(done.stderr, "")
+        self.assertIn(done.returncode, [int(each) for each in Verdict])
+        self.assertTrue(done.stdout.rstrip().endswith(verdict.TEXT[Verdict(done.returncode)]))
 
 
 class Recording(unittest.TestCase):

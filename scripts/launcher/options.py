@@ -69,7 +69,7 @@ def parser(prog):
         allow_abbrev=False,
     )
     p.add_argument("--host", choices=("auto", "snp", "emulated"), default="auto",
-                   help="where to run; auto takes a real SNP host where there is one (default)")
+                   help="where to run; auto takes a real SNP host that has what the image needs, else the emulated machine (default)")
     p.add_argument("--image", type=pathlib.Path, metavar="FILE",
                    help="the IGVM image (default: target/images/rampart.igvm)")
     p.add_argument("--no-svsm", action="store_true",

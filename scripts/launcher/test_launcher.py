@@ -1,11 +1,14 @@
 """Tests: python3 -m unittest discover -s scripts -t scripts -p 'test_*.py'"""
 
 import base64
+import contextlib
+import io
 import pathlib
 import random
 import struct
 import tempfile
 import unittest
+from unittest import mock
 
 from . import blobs, image, needs, options, policy, qemu, snp
 
@@ -199,6 +202,16 @@ class RealHosts(unittest.TestCase):
                     needs.check_snp(wanted, plan)
             else:
                 needs.check_snp(wanted, plan)
+
+    def test_auto_takes_a_real_host_only_if_it_would_do(self):
+        for host, arguments, chosen in (("ready", (), "snp"), ("mainline", (), "emulated"), ("mainline", ("--no-svsm",), "snp"),
+                                        ("bios-off", ("--no-svsm",), "emulated")):
+            wanted = options.parse([*image_option(arguments), *arguments])
+            wanted.host_root = HOSTS / host
+            with self.subTest(host=host, arguments=arguments), mock.patch("os.path.exists", return_value=True), \
+                    contextlib.redirect_stderr(io.StringIO()) as said:
+                self.assertEqual(needs.choose_host(wanted), chosen)
+                self.assertEqual("scripts/check-host" in said.getvalue(), chosen == "emulated")
 
     def test_a_policy_is_said_in_words(self):
         self.assertIn("DEBUGGING ALLOWED", policy.words(0xB_0000))
