@@ -3,7 +3,6 @@
 use crate::crypto::hash::HashAlg;
 use crate::rc::{Rc, Result};
 use crate::session::Session;
-use crate::state::reset::ContextSlot;
 use crate::state::{NvIndex, Object, Sequence, State, Transient};
 use crate::wire::{
     Handle, HandleType, Marshal, NvAttributes, ObjectAttributes, RhHierarchy, Tpm2bAuth,
@@ -12,12 +11,6 @@ use crate::wire::{
 use alloc::boxed::Box;
 
 impl State {
-    fn is_saved_session(&self, h: Handle) -> bool {
-        let number = crate::session::session_number(h);
-        let slot = number.and_then(|number| self.reset.contexts.get(number));
-        slot.is_some_and(|slot| slot.state == ContextSlot::SAVED)
-    }
-
     /// Whether what handle `index` (from 0) of a command refers to is there
     /// and enabled.
     pub fn check_present(&self, h: Handle, index: usize) -> Result<()> {
@@ -39,11 +32,11 @@ impl State {
             {
                 Ok(())
             }
-            HandleType::Transient => Err(Rc::reference_handle(index)),
-            HandleType::HmacSession | HandleType::PolicySession if self.is_saved_session(h) => {
+            // Saved, flushed or never there: guests' resource managers know what is gone by
+            // this answer (Part 3, 5.4).
+            HandleType::Transient | HandleType::HmacSession | HandleType::PolicySession => {
                 Err(Rc::reference_handle(index))
             }
-            HandleType::HmacSession | HandleType::PolicySession => Err(Rc::HANDLE),
             HandleType::Persistent => {
                 let object = self.persistent.get(h).ok_or(Rc::HANDLE)?;
                 let keeper = if h.0 >= Handle::PLATFORM_PERSISTENT {

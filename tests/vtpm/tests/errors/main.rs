@@ -128,14 +128,16 @@ fn as_it_should_be() {
 #[test]
 fn wrong_handles() {
     let mut pair = furnished();
-    const OTHERS: [u32; 14] = [
+    const OTHERS: [u32; 16] = [
         0,
         23,
         24,
         0x0100_0000,
         0x0150_0009,
         0x0200_0000,
+        0x0200_0005,
         0x0300_0000,
+        0x0300_0005,
         rh::OWNER,
         rh::NULL,
         rh::PW,

@@ -289,6 +289,20 @@ fn an_audit_session_is_exclusive_until_something_else_happens() {
     assert_eq!(run_with(&mut tpm, &random, &[], &mut s).rc, Rc::SUCCESS);
 }
 
+/// Linux's resource manager asks for the context of every session that it knows of after
+/// each command, and takes this answer alone for a session that is gone.
+#[test]
+fn a_flushed_session_is_not_loaded() {
+    let mut tpm = started(3);
+    let s = ClientSession::start(&mut tpm, &Start::default()).unwrap();
+    let flush = Command::new(FLUSH).with(&s.handle);
+    assert_eq!(run(&mut tpm, &flush).rc, Rc::SUCCESS);
+    for handle in [s.handle, Handle(0x0200_0003), Handle(0x0300_0003)] {
+        let save = Command::new(CONTEXT_SAVE).handle(handle);
+        assert_eq!(run(&mut tpm, &save).rc, Rc::reference_handle(0));
+    }
+}
+
 #[test]
 fn a_saved_session_loads_once_and_only_unaltered() {
     let mut tpm = started(3);
