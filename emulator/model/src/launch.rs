@@ -2,6 +2,8 @@
 //! and hands them to the guest validated (SNP firmware ABI, SNP_LAUNCH_START,
 //! SNP_LAUNCH_UPDATE and SNP_LAUNCH_FINISH).
 
+pub mod id_block;
+
 use protocols::addr::{Gpa, PAGE_4K, PageSize};
 use protocols::snp::{
     GuestPolicy, LAUNCH_DIGEST_SIZE, LaunchPageType, PageInfo, Rights, Vmpl, Vmsa,
@@ -10,6 +12,7 @@ use sha2::{Digest, Sha384};
 use zerocopy::IntoBytes;
 
 use crate::access::guest_page;
+use crate::psp::guest;
 use crate::rmp::Rmp;
 use crate::types::{Asid, Spa};
 
@@ -98,6 +101,8 @@ pub struct Launched {
     pub digest: LaunchDigest,
     /// How many pages were taken in, measured or not.
     pub pages: u64,
+    /// What its ID block says, if it came with one.
+    pub id_block: Option<guest::IdBlock>,
 }
 
 impl Launch {
@@ -169,13 +174,14 @@ impl Launch {
         &self.digest
     }
 
-    /// SNP_LAUNCH_FINISH.
+    /// SNP_LAUNCH_FINISH without an ID block.
     pub fn finish(self) -> Launched {
         Launched {
             asid: self.asid,
             policy: self.policy,
             digest: self.digest,
             pages: self.pages,
+            id_block: None,
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Reading an IGVM file: the fixed header, its checksum, and the directives of
 //! the SEV-SNP platform, each copied out of bytes that anybody may have written.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::mem::size_of;
 
 use igvm_defs::{
     IGVM_FIXED_HEADER, IGVM_FORMAT_VERSION_1, IGVM_VHS_GUEST_POLICY, IGVM_VHS_PAGE_DATA,
     IGVM_VHS_PARAMETER, IGVM_VHS_PARAMETER_AREA, IGVM_VHS_PARAMETER_INSERT,
-    IGVM_VHS_REQUIRED_MEMORY, IGVM_VHS_SUPPORTED_PLATFORM, IGVM_VHS_VARIABLE_HEADER,
-    IGVM_VHS_VP_CONTEXT, IGVM_VHT_OPTIONAL_BIT, IgvmPlatformType, IgvmVariableHeaderType as Kind,
+    IGVM_VHS_REQUIRED_MEMORY, IGVM_VHS_SNP_ID_BLOCK, IGVM_VHS_SUPPORTED_PLATFORM,
+    IGVM_VHS_VARIABLE_HEADER, IGVM_VHS_VP_CONTEXT, IGVM_VHT_OPTIONAL_BIT, IgvmPlatformType,
+    IgvmVariableHeaderType as Kind,
 };
 use zerocopy::FromBytes;
 
@@ -50,7 +52,7 @@ impl fmt::Display for IgvmError {
 }
 
 /// One directive for the SEV-SNP platform.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Directive {
     Policy(u64),
     Page {
@@ -76,6 +78,7 @@ pub(crate) enum Directive {
     },
     VpCount(IGVM_VHS_PARAMETER),
     MemoryMap(IGVM_VHS_PARAMETER),
+    IdBlock(Box<IGVM_VHS_SNP_ID_BLOCK>),
 }
 
 /// A file whose header has been checked.
@@ -256,6 +259,10 @@ fn directive(
             Some(Directive::VpCount(take(body, 0).map_err(short)?))
         }
         Kind::IGVM_VHT_MEMORY_MAP => Some(Directive::MemoryMap(take(body, 0).map_err(short)?)),
+        Kind::IGVM_VHT_SNP_ID_BLOCK => {
+            let s: IGVM_VHS_SNP_ID_BLOCK = take(body, 0).map_err(short)?;
+            mine(s.compatibility_mask).then(|| Directive::IdBlock(Box::new(s)))
+        }
         _ if kind & IGVM_VHT_OPTIONAL_BIT != 0 => return Ok(None),
         _ => return Err(IgvmError::Unsupported { kind, offset }),
     };

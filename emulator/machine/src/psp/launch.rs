@@ -1,22 +1,24 @@
 //! The launch of an IGVM file: QEMU's loader and the secure processor's
 //! SNP_LAUNCH_UPDATE for each page.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem::offset_of;
 
-use igvm_defs::{IGVM_VHS_PARAMETER, IgvmPageDataType};
+use igvm_defs::{IGVM_VHS_PARAMETER, IGVM_VHS_SNP_ID_BLOCK, IgvmPageDataType};
 use protocols::addr::Gpa;
 use protocols::boot::{MemoryMapEntry, MemoryMapType};
 use protocols::snp::{CpuidPage, GuestPolicy, LaunchPageType, SecretsPage, Vmsa};
+use snp_model::launch::id_block::FinishError;
 use snp_model::launch::{self as model, Launch, LaunchPage};
 use snp_model::types::Spa;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::igvm::{Directive, IgvmError, IgvmFile};
-use super::keys;
+use super::{id_block, keys};
 use crate::host::memory::Memory;
 use crate::mem::phys;
 use crate::report::stats::Stats;
@@ -41,6 +43,7 @@ pub(crate) enum Refused {
     Parameter { index: u32 },
     VpContext { index: u16 },
     NoVpContext,
+    IdBlock(FinishError),
 }
 
 impl fmt::Display for Refused {
@@ -59,6 +62,7 @@ impl fmt::Display for Refused {
             }
             Self::VpContext { index } => write!(f, "context of vCPU {index} cannot be used"),
             Self::NoVpContext => write!(f, "no context for the first vCPU"),
+            Self::IdBlock(error) => write!(f, "its ID block is not taken: {error:?}"),
         }
     }
 }
@@ -126,11 +130,14 @@ struct Loader<'a> {
     memory: &'a mut Memory,
     stats: &'a mut Stats,
     launch: Launch,
+    /// The policy of the launch.
+    policy: u64,
     told: &'a Told,
     /// Memory that the image brings.
     pieces: Vec<Piece>,
     parameters: BTreeMap<u32, Vec<u8>>,
     vp_context: Option<u32>,
+    id_block: Option<Box<IGVM_VHS_SNP_ID_BLOCK>>,
 }
 
 /// The memory map that the guest is told of, by IGVM's parameter.
@@ -164,10 +171,12 @@ pub(crate) fn launch(
         memory,
         stats,
         launch,
+        policy,
         told,
         pieces: Vec::new(),
         parameters: BTreeMap::new(),
         vp_context: None,
+        id_block: None,
     };
     loader.run()
 }
@@ -189,8 +198,12 @@ impl Loader<'_> {
             .vmsa_frame()
             .ok_or(Refused::NoMemory { gpa: VMSA_GPA })?;
         self.update(VMSA_GPA, spa, LaunchPageType::VMSA, &contents)?;
+        let guest = match &self.id_block {
+            Some(given) => id_block::finish(self.launch, self.policy, given),
+            None => Ok(self.launch.finish()),
+        };
         Ok(Launched {
-            guest: self.launch.finish(),
+            guest: guest.map_err(Refused::IdBlock)?,
             vmsa: (VMSA_GPA, spa),
             brought: stretches(self.pieces),
         })
@@ -271,6 +284,10 @@ impl Loader<'_> {
                 self.memory
                     .add_window(gpa, bytes)
                     .ok_or(Refused::NoMemory { gpa })
+            }
+            Directive::IdBlock(given) => {
+                self.id_block = Some(given);
+                Ok(())
             }
             Directive::VpCount(at) => {
                 let count = self.told.vp_count;

@@ -53,12 +53,12 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A guest as its launch left it: no ID block, no host data, no secure TSC.
+    /// A guest as its launch left it: no host data, no secure TSC.
     pub fn new(launched: &Launched, chip: &Chip, report_id: [u8; 32]) -> Self {
         Self {
             policy: launched.policy,
             measurement: launched.digest,
-            id_block: None,
+            id_block: launched.id_block,
             host_data: [0; 32],
             report_id,
             launch_tcb: chip.current_tcb,

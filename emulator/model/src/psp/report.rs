@@ -112,7 +112,7 @@ fn fill_version(report: &mut AttestationReport, chip: &Chip, guest: &Guest) {
 }
 
 /// A number as the ABI has it: little-endian.
-fn little_endian(number: &[u8]) -> [u8; 72] {
+pub(crate) fn little_endian(number: &[u8]) -> [u8; 72] {
     let mut out = [0; 72];
     for (to, from) in out.iter_mut().zip(number.iter().rev()) {
         *to = *from;
@@ -130,16 +130,23 @@ fn sign(chip: &Chip, report: &AttestationReport) -> Option<ReportSignature> {
     })
 }
 
+/// The number in a field of the ABI, if it is one of P-384's size.
+pub(crate) fn number(bytes: &[u8; 72]) -> Option<[u8; 48]> {
+    let (number, zeros) = bytes.split_first_chunk::<48>()?;
+    let mut number = *number;
+    number.reverse();
+    zeros.iter().all(|&byte| byte == 0).then_some(number)
+}
+
+/// The signature, if its numbers can be one's.
+pub(crate) fn signature(from: &ReportSignature) -> Option<Signature> {
+    number(&from.r)
+        .zip(number(&from.s))
+        .and_then(|(r, s)| Signature::from_scalars(r, s).ok())
+}
+
 /// Whether a report is signed by this key. It says nothing about whose key that is.
 pub fn is_signed_by(report: &AttestationReport, key: &p384::ecdsa::VerifyingKey) -> bool {
-    let number = |bytes: &[u8; 72]| -> Option<[u8; 48]> {
-        let (number, zeros) = bytes.split_first_chunk::<48>()?;
-        let mut number = *number;
-        number.reverse();
-        zeros.iter().all(|&byte| byte == 0).then_some(number)
-    };
-    let signature = number(&report.signature.r)
-        .zip(number(&report.signature.s))
-        .and_then(|(r, s)| Signature::from_scalars(r, s).ok());
-    signature.is_some_and(|signature| key.verify(report.signed(), &signature).is_ok())
+    signature(&report.signature)
+        .is_some_and(|signature| key.verify(report.signed(), &signature).is_ok())
 }
