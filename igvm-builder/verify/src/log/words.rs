@@ -1,0 +1,412 @@
+//! Events in words, and whether their digests show that the words are true.
+
+use serde::Serialize;
+use vtpm::crypto::hash::HashAlg;
+
+use super::Named;
+use super::parse::{Event, NO_ACTION};
+use crate::hex;
+use crate::manifest::{Guid, guid, guid_text};
+
+/// How far an event's own words can be believed, given that its digest was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The digest is of these very words or contents.
+    Digest,
+    /// The digest is of something else, such as a program: the log alone names it.
+    LogAlone,
+    /// The digest should be of these contents and is not.
+    Wrong,
+    /// Nothing was measured.
+    NotMeasured,
+}
+
+const SEPARATOR: u32 = 4;
+const EVENT_TAG: u32 = 6;
+const S_CRTM_VERSION: u32 = 8;
+const IPL: u32 = 0xd;
+const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
+const EFI_VARIABLE_BOOT: u32 = 0x8000_0002;
+const EFI_APPLICATION: u32 = 0x8000_0003;
+const EFI_BOOT_DRIVER: u32 = 0x8000_0004;
+const EFI_RUNTIME_DRIVER: u32 = 0x8000_0005;
+const EFI_GPT: u32 = 0x8000_0006;
+const EFI_ACTION: u32 = 0x8000_0007;
+const EFI_BLOB: u32 = 0x8000_0008;
+const EFI_BLOB2: u32 = 0x8000_000a;
+const EFI_TABLES2: u32 = 0x8000_000b;
+const EFI_VARIABLE_BOOT2: u32 = 0x8000_000c;
+const EFI_VARIABLE_AUTHORITY: u32 = 0x8000_00e0;
+
+const TYPES: [(u32, &str); 30] = [
+    (0, "EV_PREBOOT_CERT"),
+    (1, "EV_POST_CODE"),
+    (NO_ACTION, "EV_NO_ACTION"),
+    (SEPARATOR, "EV_SEPARATOR"),
+    (5, "EV_ACTION"),
+    (EVENT_TAG, "EV_EVENT_TAG"),
+    (7, "EV_S_CRTM_CONTENTS"),
+    (S_CRTM_VERSION, "EV_S_CRTM_VERSION"),
+    (9, "EV_CPU_MICROCODE"),
+    (0xa, "EV_PLATFORM_CONFIG_FLAGS"),
+    (0xb, "EV_TABLE_OF_DEVICES"),
+    (0xc, "EV_COMPACT_HASH"),
+    (IPL, "EV_IPL"),
+    (0xe, "EV_IPL_PARTITION_DATA"),
+    (0xf, "EV_NONHOST_CODE"),
+    (0x10, "EV_NONHOST_CONFIG"),
+    (0x11, "EV_NONHOST_INFO"),
+    (0x12, "EV_OMIT_BOOT_DEVICE_EVENTS"),
+    (EFI_VARIABLE_DRIVER_CONFIG, "EV_EFI_VARIABLE_DRIVER_CONFIG"),
+    (EFI_VARIABLE_BOOT, "EV_EFI_VARIABLE_BOOT"),
+    (EFI_APPLICATION, "EV_EFI_BOOT_SERVICES_APPLICATION"),
+    (EFI_BOOT_DRIVER, "EV_EFI_BOOT_SERVICES_DRIVER"),
+    (EFI_RUNTIME_DRIVER, "EV_EFI_RUNTIME_SERVICES_DRIVER"),
+    (EFI_GPT, "EV_EFI_GPT_EVENT"),
+    (EFI_ACTION, "EV_EFI_ACTION"),
+    (EFI_BLOB, "EV_EFI_PLATFORM_FIRMWARE_BLOB"),
+    (EFI_BLOB2, "EV_EFI_PLATFORM_FIRMWARE_BLOB2"),
+    (EFI_TABLES2, "EV_EFI_HANDOFF_TABLES2"),
+    (EFI_VARIABLE_BOOT2, "EV_EFI_VARIABLE_BOOT2"),
+    (EFI_VARIABLE_AUTHORITY, "EV_EFI_VARIABLE_AUTHORITY"),
+];
+
+/// GUIDs of variables that have a name.
+const VENDORS: [(Guid, &str); 3] = [
+    (guid(0x8be4df61_93ca_11d2_aa0d_00e098032b8c), "EFI global"),
+    (
+        guid(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f),
+        "image security",
+    ),
+    (guid(0x605dab50_e046_4300_abb6_3dd810dd8b23), "shim"),
+];
+
+/// Text that is shown of one event at most, in characters.
+const MOST_TEXT: usize = 160;
+
+/// An event in words.
+pub fn describe(event: &Event<'_>) -> Named {
+    let kind = TYPES.iter().find(|(number, _)| *number == event.kind);
+    Named {
+        pcr: event.pcr,
+        kind: kind.map_or_else(
+            || format!("type {:#x}", event.kind),
+            |(_, name)| (*name).into(),
+        ),
+        text: words(event),
+        proof: proof(event),
+    }
+}
+
+/// Whether the event's digest is of its own data by its type.
+fn is_of_its_data(kind: u32) -> bool {
+    matches!(kind, SEPARATOR | 5 | S_CRTM_VERSION | EFI_GPT | EFI_ACTION) || is_variable(kind)
+}
+
+fn is_variable(kind: u32) -> bool {
+    matches!(
+        kind,
+        EFI_VARIABLE_DRIVER_CONFIG
+            | EFI_VARIABLE_BOOT
+            | EFI_VARIABLE_BOOT2
+            | EFI_VARIABLE_AUTHORITY
+    )
+}
+
+fn proof(event: &Event<'_>) -> Proof {
+    if !event.is_measured() {
+        return Proof::NotMeasured;
+    }
+    let known = || {
+        let digests = event.digests.iter();
+        digests.filter_map(|(alg, digest)| Some((HashAlg::from_id(*alg)?, *digest)))
+    };
+    let is_of = |data: &[u8]| known().all(|(alg, digest)| alg.digest(&[data])[..] == *digest);
+    // Of a boot option only the contents are measured, not the name.
+    let contents = variable(event.data).filter(|_| is_variable(event.kind));
+    if known().next().is_some()
+        && (is_of(event.data) || contents.is_some_and(|variable| is_of(variable.data)))
+    {
+        return Proof::Digest;
+    }
+    match is_of_its_data(event.kind) {
+        true => Proof::Wrong,
+        false => Proof::LogAlone,
+    }
+}
+
+fn words(event: &Event<'_>) -> String {
+    let data = event.data;
+    let found = match event.kind {
+        SEPARATOR => separator(data),
+        kind if is_variable(kind) => variable(data).map(|variable| variable.words()),
+        EFI_APPLICATION => image("application", data),
+        EFI_BOOT_DRIVER => image("boot driver", data),
+        EFI_RUNTIME_DRIVER => image("runtime driver", data),
+        EFI_GPT => partitions(data),
+        EFI_BLOB => blob(data),
+        EFI_BLOB2 => {
+            described(data).and_then(|(name, rest)| Some(format!("{name}: {}", blob(rest)?)))
+        }
+        EFI_TABLES2 => described(data).map(|(name, _)| format!("tables for the OS: {name}")),
+        EVENT_TAG => tagged(data),
+        1 if data.len() == 16 => blob(data),
+        _ => None,
+    };
+    let text = found.unwrap_or_else(|| text(data));
+    match text.char_indices().nth(MOST_TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn separator(data: &[u8]) -> Option<String> {
+    match data {
+        [0, 0, 0, 0] | [0xff, 0xff, 0xff, 0xff] => Some("end of the firmware's part".into()),
+        [1, 0, 0, 0] => Some("an error in the firmware's part".into()),
+        _ => None,
+    }
+}
+
+fn u32_at(data: &[u8], at: usize) -> Option<usize> {
+    let bytes = data.get(at..)?.first_chunk()?;
+    usize::try_from(u32::from_le_bytes(*bytes)).ok()
+}
+
+fn u64_at(data: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*data.get(at..)?.first_chunk()?))
+}
+
+fn guid_at(data: &[u8], at: usize) -> Option<Guid> {
+    data.get(at..)?.first_chunk().copied()
+}
+
+/// UTF-16 up to a zero.
+fn utf16(data: &[u8]) -> String {
+    let units = data.chunks_exact(2).map(|pair| match pair {
+        [low, high] => u16::from_le_bytes([*low, *high]),
+        _ => 0,
+    });
+    let units = units.take_while(|unit| *unit != 0);
+    let text: String = char::decode_utf16(units)
+        .map(|found| found.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect();
+    printable(&text)
+}
+
+/// Nothing that a terminal would take for more than text.
+fn printable(text: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{b7}'
+        } else {
+            letter
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Data of unknown form: as text if they look like it.
+fn text(data: &[u8]) -> String {
+    let trimmed = data.strip_suffix(&[0]).unwrap_or(data);
+    let is_ascii = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, 9..=13 | 32..=126));
+    if !trimmed.is_empty() && is_ascii(trimmed) {
+        return printable(&String::from_utf8_lossy(trimmed));
+    }
+    let low: Vec<u8> = data.iter().copied().step_by(2).collect();
+    let high_is_zero = data.iter().skip(1).step_by(2).all(|byte| *byte == 0);
+    let low = low.strip_suffix(&[0]).unwrap_or(&low);
+    if data.len() >= 4 && high_is_zero && is_ascii(low) {
+        return utf16(data);
+    }
+    match data.len() {
+        0 => "nothing said".into(),
+        1..=16 => hex::all(data),
+        len => format!("{len} bytes, {}…", hex::short(data)),
+    }
+}
+
+/// UEFI_VARIABLE_DATA.
+#[derive(Clone, Copy)]
+struct Variable<'a> {
+    vendor: Guid,
+    name: &'a [u8],
+    data: &'a [u8],
+}
+
+fn variable(data: &[u8]) -> Option<Variable<'_>> {
+    let (units, size) = (u64_at(data, 16)?, u64_at(data, 24)?);
+    let name = usize::try_from(units).ok()?.checked_mul(2)?;
+    let (name, rest) = data.get(32..)?.split_at_checked(name)?;
+    Some(Variable {
+        vendor: guid_at(data, 0)?,
+        name,
+        data: rest.get(..usize::try_from(size).ok()?)?,
+    })
+}
+
+impl Variable<'_> {
+    fn words(&self) -> String {
+        let vendor = VENDORS.iter().find(|(known, _)| *known == self.vendor);
+        let vendor = vendor.map_or_else(|| guid_text(&self.vendor), |(_, name)| (*name).into());
+        let name = utf16(self.name);
+        let value = match (name.as_str(), self.data) {
+            ("SecureBoot", [0]) => "off".into(),
+            ("SecureBoot", [1]) => "on".into(),
+            (_, []) => "not set".into(),
+            ("BootOrder", data) => {
+                let entries = data.chunks_exact(2).map(|pair| match pair {
+                    [low, high] => format!("{:04X}", u16::from_le_bytes([*low, *high])),
+                    _ => String::new(),
+                });
+                entries.collect::<Vec<_>>().join(" ")
+            }
+            (name, data) if is_boot_option(name) => option(data),
+            (_, data) => text(data),
+        };
+        format!("variable {name} ({vendor}): {value}")
+    }
+}
+
+fn is_boot_option(name: &str) -> bool {
+    let digits = name.strip_prefix("Boot").unwrap_or_default();
+    digits.len() == 4 && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// EFI_LOAD_OPTION: its description.
+fn option(data: &[u8]) -> String {
+    format!("\"{}\"", utf16(data.get(6..).unwrap_or_default()))
+}
+
+/// UEFI_IMAGE_LOAD_EVENT.
+fn image(what: &str, data: &[u8]) -> Option<String> {
+    let (size, path) = (u64_at(data, 8)?, u64_at(data, 24)?);
+    let path = data.get(32..)?.get(..usize::try_from(path).ok()?)?;
+    Some(format!("{what} of {size} bytes from {}", device_path(path)))
+}
+
+/// The nodes of a device path, those with a text in words.
+fn device_path(mut rest: &[u8]) -> String {
+    let mut nodes = Vec::new();
+    while let [kind, sub, low, high, ..] = *rest {
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        if kind == 0x7f || length < 4 {
+            break;
+        }
+        let Some((node, behind)) = rest.split_at_checked(length) else {
+            break;
+        };
+        rest = behind;
+        let body = node.get(4..).unwrap_or_default();
+        nodes.push(match (kind, sub) {
+            (1, 1) => "PCI".into(),
+            (1, 3) => "memory".into(),
+            (2, 1) => "ACPI".into(),
+            (4, 1) => "partition".into(),
+            (4, 4) => utf16(body),
+            (1 | 3 | 4, 3 | 4 | 6 | 7 | 10) if body.len() >= 16 => {
+                guid_at(body, 0).map_or_else(String::new, |guid| guid_text(&guid))
+            }
+            _ => format!("node {kind}.{sub}"),
+        });
+    }
+    match nodes.is_empty() {
+        true => "an unnamed place".into(),
+        false => nodes.join("/"),
+    }
+}
+
+/// UEFI_GPT_DATA: the header's disk GUID, and how many partitions.
+fn partitions(data: &[u8]) -> Option<String> {
+    let disk = guid_at(data, 56)?;
+    let count = u64_at(data, 92)?;
+    Some(format!("disk {} with {count} partitions", guid_text(&disk)))
+}
+
+/// EFI_PLATFORM_FIRMWARE_BLOB.
+fn blob(data: &[u8]) -> Option<String> {
+    let (base, size) = (u64_at(data, 0)?, u64_at(data, 8)?);
+    Some(format!("firmware of {size:#x} bytes at {base:#x}"))
+}
+
+/// A description behind its length, and the rest.
+fn described(data: &[u8]) -> Option<(String, &[u8])> {
+    let (size, rest) = data.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*size))?;
+    Some((printable(&String::from_utf8_lossy(name)), rest))
+}
+
+/// TCG_PCClientTaggedEvent: Linux's loader says so what it measured.
+fn tagged(data: &[u8]) -> Option<String> {
+    let (tag, size) = (u32_at(data, 0)?, u32_at(data, 4)?);
+    Some(format!(
+        "tag {tag:#x}: {}",
+        text(data.get(8..)?.get(..size)?)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event(kind: u32, data: &[u8]) -> Named {
+        describe(&Event {
+            pcr: 1,
+            kind,
+            digests: vec![(0xb, &HashAlg::Sha256.digest(&[data]))],
+            data,
+        })
+    }
+
+    fn variable(name: &str, value: &[u8]) -> Vec<u8> {
+        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let mut data = VENDORS[0].0.to_vec();
+        data.extend((name.len() as u64 / 2).to_le_bytes());
+        data.extend((value.len() as u64).to_le_bytes());
+        data.extend(name);
+        data.extend(value);
+        data
+    }
+
+    #[test]
+    fn events_have_words() {
+        let secure_boot = event(EFI_VARIABLE_DRIVER_CONFIG, &variable("SecureBoot", &[0]));
+        assert_eq!(secure_boot.text, "variable SecureBoot (EFI global): off");
+        assert_eq!(secure_boot.proof, Proof::Digest);
+        let order = event(EFI_VARIABLE_BOOT, &variable("BootOrder", &[1, 0, 0, 0]));
+        assert_eq!(order.text, "variable BootOrder (EFI global): 0001 0000");
+        assert_eq!(event(5, b"Exit").text, "Exit");
+        assert_eq!(event(S_CRTM_VERSION, b"1\0.\x002\0\0\0").text, "1.2");
+        assert_eq!(event(SEPARATOR, &[0; 4]).text, "end of the firmware's part");
+        assert_eq!(event(5, b"a\x1b[2Jb").text, "611b5b324a62");
+    }
+
+    #[test]
+    fn words_that_were_not_measured_are_found_out() {
+        let measured = HashAlg::Sha256.digest(&[&variable("SecureBoot", &[0])]);
+        let said = variable("SecureBoot", &[1]);
+        let lie = Event {
+            pcr: 7,
+            kind: EFI_VARIABLE_DRIVER_CONFIG,
+            digests: vec![(0xb, &measured)],
+            data: &said,
+        };
+        assert_eq!(describe(&lie).proof, Proof::Wrong);
+        let program = Event {
+            kind: EFI_APPLICATION,
+            ..lie
+        };
+        assert_eq!(describe(&program).proof, Proof::LogAlone);
+    }
+
+    proptest! {
+        #[test]
+        fn any_event_has_words(kind in 0u32..0x20, is_efi: bool, data: Vec<u8>) {
+            let kind = if is_efi { kind | 0x8000_0000 } else { kind };
+            let text = event(kind, &data).text;
+            prop_assert!(!text.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Made-up evidence: genuine, and tampered with in every way of the list.
+
+use std::fmt::Write;
+
+use protocols::snp::Vmpl;
+use rampart_verify::claim::{Id, Outcome, Status};
+use rampart_verify::demands::Scope;
+use rampart_verify::evidence::Evidence;
+use rampart_verify::testing::{
+    Maker, TAMPERED, ak_attributes, bind, demands, ecdsa, evidence, round, rsa, sign_again,
+    signing, turin,
+};
+use rampart_verify::{Verdict, verify};
+use snp_model::psp::chip::ReportVersion;
+use vtpm::crypto::ecc::Curve;
+use vtpm::crypto::hash::HashAlg;
+use vtpm::wire::{ObjectAttributes, Scheme};
+
+fn words(verdict: &Verdict, of: impl Fn(Status) -> bool) -> String {
+    let claims = verdict.claims.iter().filter(|claim| of(claim.status));
+    claims.fold(String::new(), |mut text, claim| {
+        let _ = writeln!(text, "{} {}: {}", claim.status, claim.id.name(), claim.why);
+        text
+    })
+}
+
+fn assert_verified(evidence: &Evidence) {
+    let verdict = verify(evidence, &demands());
+    let open = words(&verdict, |status| {
+        !matches!(status, Status::Proven | Status::Unasked)
+    });
+    assert_eq!((verdict.outcome, open.as_str()), (Outcome::Verified, ""));
+}
+
+#[test]
+fn genuine_evidence_is_verified_claim_by_claim() {
+    let verdict = verify(&evidence(1), &demands());
+    assert_eq!(verdict.outcome, Outcome::Verified);
+    let ids: Vec<Id> = verdict.claims.iter().map(|claim| claim.id).collect();
+    assert_eq!(ids.len(), Id::ALL.len());
+    insta::assert_snapshot!(words(&verdict, |_| true));
+}
+
+#[test]
+fn the_events_are_named() {
+    let verdict = verify(&evidence(1), &demands());
+    let events = verdict.events.iter().map(|event| {
+        format!(
+            "{:?} PCR {} {}: {}\n",
+            event.proof, event.pcr, event.kind, event.text
+        )
+    });
+    insta::assert_snapshot!(events.collect::<String>());
+}
+
+#[test]
+fn each_way_to_tamper_refutes_what_it_should_and_nothing_else() {
+    let genuine = evidence(1);
+    let mut all = String::new();
+    for tampered in TAMPERED {
+        let (mut evidence, mut demands) = (genuine.clone(), demands());
+        (tampered.apply)(&mut evidence, &mut demands);
+        let verdict = verify(&evidence, &demands);
+        let refuted: Vec<Id> = verdict
+            .claims
+            .iter()
+            .filter(|claim| claim.status == Status::Refuted)
+            .map(|claim| claim.id)
+            .collect();
+        let text = words(&verdict, |status| status == Status::Refuted);
+        assert_eq!(refuted, tampered.refuted, "{}: {text}", tampered.name);
+        assert_eq!(verdict.outcome, Outcome::Refuted, "{}", tampered.name);
+        let _ = writeln!(all, "{}\n{text}", tampered.name);
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn nothing_is_proven_on_what_is_not() {
+    let mut tampered = evidence(1);
+    sign_again(&mut tampered, |signed| signed.guest.measurement[0] ^= 1);
+    let verdict = verify(&tampered, &demands());
+    let status = |id| {
+        verdict
+            .claims
+            .iter()
+            .find(|claim| claim.id == id)
+            .map(|claim| claim.status)
+    };
+    for id in [
+        Id::ManifestVtpm,
+        Id::AkActivation,
+        Id::QuotePcrs,
+        Id::LogReplay,
+        Id::LogNames,
+    ] {
+        assert_eq!(status(id), Some(Status::Unproven), "{}", id.name());
+    }
+    assert_eq!(status(Id::ReportSignature), Some(Status::Proven));
+}
+
+#[test]
+fn a_tpm_of_any_firmware_or_of_the_guest_s_own_level_is_not_proven() {
+    let any = rampart_verify::demands::Demands {
+        digest: rampart_verify::demands::Digest::Any,
+        ..demands()
+    };
+    let open = |verdict: &Verdict| {
+        let first = verdict
+            .claims
+            .iter()
+            .find(|claim| claim.status == Status::Unproven);
+        (verdict.outcome, first.map(|claim| claim.id))
+    };
+    let expected = (Outcome::Incomplete, Some(Id::ManifestVtpm));
+    assert_eq!(open(&verify(&evidence(1), &any)), expected);
+    let mut of_guest = evidence(1);
+    sign_again(&mut of_guest, |signed| signed.vmpl = Vmpl::VMPL2);
+    let at_2 = rampart_verify::demands::Demands {
+        vmpl: 2,
+        ..demands()
+    };
+    assert_eq!(open(&verify(&of_guest, &at_2)), expected);
+}
+
+#[test]
+fn a_missing_file_leaves_claims_open_and_refutes_none() {
+    for name in Evidence::FILES {
+        let mut evidence = evidence(1);
+        let was_there = evidence.file(name).unwrap().take().is_some();
+        let outcome = verify(&evidence, &demands()).outcome;
+        let expected = match was_there {
+            true => Outcome::Incomplete,
+            false => Outcome::Verified,
+        };
+        assert_eq!(outcome, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_scope_says_how_far_it_goes() {
+    let mut only = evidence(1);
+    (only.quote, only.log) = (None, None);
+    for (scope, last) in [
+        (Scope::Report, Id::ReportHostData),
+        (Scope::Manifest, Id::ManifestVtpm),
+    ] {
+        let demands = rampart_verify::demands::Demands { scope, ..demands() };
+        let verdict = verify(&only, &demands);
+        assert_eq!(verdict.outcome, Outcome::Verified);
+        assert_eq!(verdict.claims.last().unwrap().id, last);
+    }
+}
+
+#[test]
+fn every_kind_of_attestation_key_is_verified() {
+    for params in [
+        ecdsa(Curve::P256, HashAlg::Sha256),
+        ecdsa(Curve::P384, HashAlg::Sha384),
+        ecdsa(Curve::P521, HashAlg::Sha512),
+        rsa(Scheme::RsaSsa(HashAlg::Sha256)),
+        rsa(Scheme::RsaPss(HashAlg::Sha384)),
+    ] {
+        let template = signing(params, ak_attributes());
+        assert_verified(&round(&mut Maker::with_ak(2, &template)));
+    }
+}
+
+#[test]
+fn a_key_that_signs_anything_or_with_sha1_is_refused() {
+    let free = ak_attributes().without(ObjectAttributes::RESTRICTED);
+    let with_scheme = ecdsa(Curve::P256, HashAlg::Sha256);
+    let evidence_of = |template| round(&mut Maker::with_ak(2, &template));
+    let refuted = |evidence: &Evidence| {
+        let verdict = verify(evidence, &demands());
+        words(&verdict, |status| status == Status::Refuted)
+    };
+    let of_free = refuted(&evidence_of(signing(with_scheme, free)));
+    assert_eq!(of_free, "REFUTED ak.attributes: it is not restricted\n");
+    let sha1 = ecdsa(Curve::P256, HashAlg::Sha1);
+    let of_sha1 = refuted(&evidence_of(signing(sha1, ak_attributes())));
+    assert!(
+        of_sha1.contains("quote.signature: the signature is of SHA-1"),
+        "{of_sha1}"
+    );
+}
+
+#[test]
+fn every_version_of_the_report_is_verified() {
+    for version in [ReportVersion::V2, ReportVersion::V3, ReportVersion::V5] {
+        let mut evidence = evidence(1);
+        sign_again(&mut evidence, |signed| signed.chip.report_version = version);
+        assert_verified(&evidence);
+    }
+}
+
+#[test]
+fn a_chip_of_turin_and_a_masked_one_are_verified() {
+    let mut of_turin = evidence(1);
+    let chain = snp_certificates::chain_of(&turin()).unwrap();
+    of_turin.certs = Some(chain.table());
+    sign_again(&mut of_turin, |signed| signed.chip = turin());
+    assert_verified(&of_turin);
+    let mut masked = evidence(1);
+    sign_again(&mut masked, |signed| signed.chip.config.mask_chip_id = true);
+    assert_verified(&masked);
+}
+
+#[test]
+fn the_manifest_of_the_tpm_alone_is_enough() {
+    let mut single = evidence(1);
+    let ek = single.ek.clone().unwrap();
+    // Without the size before it.
+    single.manifest = Some(ek[2..].to_vec());
+    bind(&mut single);
+    assert_verified(&single);
+}
+
+#[test]
+fn certificates_may_come_as_files_and_authorities_may_be_left_out() {
+    let chain = snp_certificates::chain().unwrap();
+    let mut files = evidence(1);
+    files.certs = None;
+    files.vcek = Some(chain.vcek);
+    files.ask = Some(chain.ask);
+    assert_verified(&files);
+    files.ark = Some(chain.ark);
+    assert_verified(&files);
+}
