@@ -11,6 +11,12 @@ use crate::wire::{
 use alloc::boxed::Box;
 
 impl State {
+    /// Whether a session of the other type has this number.
+    fn is_session_of_other_type(&self, h: Handle) -> bool {
+        let types = Handle::HMAC_SESSION_FIRST ^ Handle::POLICY_SESSION_FIRST;
+        self.volatile.sessions.contains_key(&(h.0 ^ types))
+    }
+
     /// Whether what handle `index` (from 0) of a command refers to is there
     /// and enabled.
     pub fn check_present(&self, h: Handle, index: usize) -> Result<()> {
@@ -31,6 +37,11 @@ impl State {
                 if self.volatile.sessions.contains_key(&h.0) =>
             {
                 Ok(())
+            }
+            HandleType::HmacSession | HandleType::PolicySession
+                if self.is_session_of_other_type(h) =>
+            {
+                Err(Rc::HANDLE)
             }
             // Saved, flushed or never there: guests' resource managers know what is gone by
             // this answer (Part 3, 5.4).
