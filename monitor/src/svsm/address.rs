@@ -71,7 +71,26 @@ impl<S: MapStorage> Guest<S> {
         if !fits {
             return Err(ResultCode::INVALID_PARAMETER);
         }
-        let range = GpaRange::new(Gpa::new(gpa), len).ok_or(ResultCode::INVALID_ADDRESS)?;
+        self.check_bytes(GpaRange::new(Gpa::new(gpa), len))
+    }
+
+    /// A buffer of whole pages, `size` bytes by the guest's word, of which a call writes the first
+    /// `len`.
+    ///
+    /// # Errors
+    /// INVALID_PARAMETER when misaligned or shorter than `len`, otherwise INVALID_ADDRESS.
+    pub fn check_buffer(&self, gpa: u64, size: u64, len: u64) -> Result<GpaRange, ResultCode> {
+        let start = Gpa::new(gpa);
+        if !start.is_aligned(PageSize::Size4K) || size < len {
+            return Err(ResultCode::INVALID_PARAMETER);
+        }
+        let _whole = GpaRange::new(start, size).ok_or(ResultCode::INVALID_ADDRESS)?;
+        self.check_bytes(GpaRange::new(start, len))
+    }
+
+    /// Bytes that a call reads or writes.
+    fn check_bytes(&self, range: Option<GpaRange>) -> Result<GpaRange, ResultCode> {
+        let range = range.ok_or(ResultCode::INVALID_ADDRESS)?;
         let usable = self.memory.is_guest(range)
             && self.pages.is_valid(range)
             && !self.vcpus.covers_vmsa(range)

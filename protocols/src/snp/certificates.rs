@@ -69,6 +69,28 @@ pub fn certificates(
     })
 }
 
+/// Bytes of a table with its certificates and the entry that ends it; 0 for one without any.
+///
+/// # Errors
+/// [`MalformedTable`].
+pub fn table_len(table: &[u8]) -> Result<usize, MalformedTable> {
+    let mut entries = table;
+    let mut len = 0usize;
+    for found in certificates(table) {
+        let _ = found?;
+        let (entry, rest) =
+            CertificateEntry::read_from_prefix(entries).map_err(|_| MalformedTable)?;
+        entries = rest;
+        // Neither adds up to more than the table's bytes, for it was found there.
+        len = len.max((entry.offset as usize).saturating_add(entry.length as usize));
+    }
+    let used = table.len().saturating_sub(entries.len());
+    Ok(match used {
+        0 => 0,
+        used => len.max(used.saturating_add(size_of::<CertificateEntry>())),
+    })
+}
+
 const _: () = {
     assert!(size_of::<CertificateEntry>() == 0x18);
     assert!(offset_of!(CertificateEntry, kind) == 0x00);
@@ -131,7 +153,30 @@ mod tests {
         assert_eq!(certificates(&[0; 24]).last(), None);
     }
 
+    #[test]
+    fn a_table_is_as_long_as_what_it_names() {
+        let one = entry(CertificateKind::VCEK, 48, 3);
+        assert_eq!(table_len(&table(&[one], b"one, and more")), Ok(51));
+        let two = entry(CertificateKind::ASK, 0, 1);
+        assert_eq!(table_len(&table(&[two], b"behind")), Ok(48));
+        assert_eq!(table_len(&[0; 48]), Ok(0));
+        assert_eq!(table_len(&[1; 48]), Err(MalformedTable));
+    }
+
     proptest! {
+        #[test]
+        fn no_length_is_beyond_the_bytes(entries: Vec<(u8, u8)>, behind: Vec<u8>) {
+            let entries: Vec<_> = entries.iter().map(|&(offset, length)| {
+                entry(CertificateKind::ARK, offset.into(), length.into())
+            }).collect();
+            let bytes = table(&entries, &behind);
+            let whole: Result<Vec<_>, _> = certificates(&bytes).collect();
+            match table_len(&bytes) {
+                Ok(len) => prop_assert!(whole.is_ok() && len <= bytes.len()),
+                Err(error) => prop_assert_eq!(whole, Err(error)),
+            }
+        }
+
         #[test]
         fn no_bytes_make_the_reader_go_astray(bytes: Vec<u8>) {
             let found: Vec<_> = certificates(&bytes).collect();
