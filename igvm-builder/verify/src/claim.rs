@@ -254,3 +254,32 @@ pub(crate) fn unproven<T>(why: impl Into<String>) -> Result<T, Failure> {
 pub(crate) fn unasked<T>(why: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Unasked(why.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_is_explained_and_rests_on_earlier_ones() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/verify.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for (index, id) in Id::ALL.iter().enumerate() {
+            assert!(text.contains(&format!("`{}`", id.name())), "{}", id.name());
+            for base in id.rests_on() {
+                let place = Id::ALL.iter().position(|other| other == base);
+                assert!(place.unwrap() < index, "{}", id.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_is_not_proven_without_what_it_rests_on() {
+        let mut claims = Claims::default();
+        claims.add(Id::ChainFormat, Ok("read".into()));
+        claims.add(Id::ChainRoot, refuted("none"));
+        claims.add(Id::ChainSignatures, Ok("signed".into()));
+        assert_eq!(claims.status(Id::ChainSignatures), Some(Status::Unproven));
+        assert_eq!(claims.outcome(), Outcome::Refuted);
+        assert_eq!(Claims::default().outcome(), Outcome::Incomplete);
+    }
+}
