@@ -177,7 +177,7 @@ pub(crate) fn set_checksum(file: &mut [u8]) -> Option<()> {
     let size = if word(file, 4)? == 1 { 24 } else { 32 };
     let start = word(file, 8)? as usize;
     let end = start.checked_add(word(file, 12)? as usize)?;
-    let at = size - 4..size;
+    let at = 20..24;
     file.get_mut(at.clone())?.fill(0);
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(file.get(..size)?);

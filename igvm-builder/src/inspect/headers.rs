@@ -44,6 +44,8 @@ impl Platform {
             IgvmPlatformType::VSM_ISOLATION => "VSM".into(),
             IgvmPlatformType::SEV_SNP => "SEV-SNP".into(),
             IgvmPlatformType::TDX => "TDX".into(),
+            IgvmPlatformType::SEV => "SEV".into(),
+            IgvmPlatformType::SEV_ES => "SEV-ES".into(),
             other => format!("type {}", other.0),
         };
         Self {
@@ -56,18 +58,6 @@ impl Platform {
     }
 }
 
-/// SNP policy bits above the ABI version (SNP firmware ABI, guest policy).
-const POLICY_BITS: [(u32, &str); 8] = [
-    (16, "SMT"),
-    (18, "migration agent"),
-    (19, "debugging"),
-    (20, "single socket only"),
-    (21, "CXL"),
-    (22, "AES-256-XTS only"),
-    (23, "RAPL off only"),
-    (24, "ciphertext hiding only"),
-];
-
 impl Policy {
     /// A guest policy header in a report's form; `None` for other headers.
     pub fn of(header: &IgvmInitializationHeader) -> Option<Self> {
@@ -78,15 +68,10 @@ impl Policy {
         else {
             return None;
         };
-        let set = |bit: u32| policy & 1 << bit != 0;
         Some(Self {
             mask: Hex((*compatibility_mask).into()),
             value: Hex(*policy),
-            bits: POLICY_BITS
-                .iter()
-                .filter(|(bit, _)| set(*bit))
-                .map(|(_, name)| *name)
-                .collect(),
+            bits: crate::policy::words(*policy),
             minimum_abi: ((policy >> 8) as u8, *policy as u8),
         })
     }

@@ -8,6 +8,7 @@ use super::headers::Policy;
 use super::image_header::{HeaderReport, PayloadReport};
 use super::save_area::VmsaState;
 use crate::layout::PAGE_SIZE;
+use crate::policy;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -96,15 +97,7 @@ impl Display for HeaderReport {
 
 impl Display for Policy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (major, minor) = self.minimum_abi;
-        write!(f, "policy {}: ", self.value)?;
-        let bits = if self.bits.is_empty() {
-            "none set".into()
-        } else {
-            self.bits.join(", ")
-        };
-        write!(f, "{bits}")?;
-        write!(f, "; firmware ABI at least {major}.{minor}")
+        write!(f, "policy {}", policy::Words(self.value.0))
     }
 }
 
