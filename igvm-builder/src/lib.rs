@@ -19,6 +19,7 @@ pub mod keys;
 pub mod kvm;
 pub mod launch;
 pub mod layout;
+pub mod lint;
 pub mod manifest;
 pub mod measure;
 pub mod page_tables;
@@ -27,6 +28,7 @@ pub mod policy;
 pub mod rampart;
 pub mod sequence;
 pub mod sign;
+pub mod verify;
 pub mod vmsa;
 pub mod vmsa_fields;
 
