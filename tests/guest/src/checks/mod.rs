@@ -1,6 +1,7 @@
 //! The checks by area, and which of them each VMSA runs. What is expected is what the SVSM
 //! specification asks for, and where that leaves room, what Rampart's documentation promises.
 
+mod attestation;
 mod core_calls;
 mod create_vcpu;
 mod delete_vcpu;
@@ -34,6 +35,7 @@ pub(crate) fn in_first_life() {
     run(pvalidate_entry::CHECKS);
     run(deposit_mem::CHECKS);
     run(guest_request::CHECKS);
+    run(attestation::CHECKS);
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);
