@@ -31,10 +31,27 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say what an IGVM file holds.
+    /// Say what an IGVM file holds, directive by directive, and what guest memory is then.
     Inspect {
         /// The IGVM file.
         file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Draw the map of guest memory as an SVG picture here.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Say why two IGVM files have different launch digests.
+    ///
+    /// Page by page with the owners' names, VMSA field by field, then what the launch
+    /// digest does not cover. Exit status 0 if the digest is the same, 1 if not, 2 if
+    /// one of the files cannot be launched.
+    Diff {
+        /// The first IGVM file.
+        first: PathBuf,
+        /// The second IGVM file.
+        second: PathBuf,
         /// As JSON.
         #[arg(long)]
         json: bool,

@@ -50,10 +50,25 @@ pub(crate) fn build(manifest: &Path, out: &Path, json: bool) -> Result<()> {
     report(json, &built, &text)
 }
 
-pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
+pub(crate) fn inspect(file: &Path, json: bool, svg: Option<&Path>) -> Result<()> {
     let bytes = read(file)?;
-    let found = igvm_builder::inspect::inspect(&bytes).with_context(|| name_of(file))?;
+    let found =
+        igvm_builder::inspect::inspect(&bytes).with_context(|| file.display().to_string())?;
+    if let Some(path) = svg {
+        let picture = igvm_builder::inspect::svg::svg(&name_of(file), &found.map);
+        write(path, picture.as_bytes())?;
+    }
     report(json, &found, &found)
+}
+
+/// Whether both files have the same launch digest.
+pub(crate) fn diff(first: &Path, second: &Path, json: bool) -> Result<bool> {
+    let (a, b) = (read(first)?, read(second)?);
+    let names = [first, second].map(|path| path.display().to_string());
+    let found = igvm_builder::diff::diff((&names[0], &a), (&names[1], &b));
+    let found = found.map_err(|(name, error)| anyhow::Error::new(error).context(name))?;
+    report(json, &found, &found)?;
+    Ok(found.same_digest)
 }
 
 pub(crate) fn measure(file: &Path, json: bool, host: Option<KvmHost>) -> Result<()> {

@@ -10,6 +10,7 @@
 pub mod build;
 pub mod container;
 pub mod cost;
+pub mod diff;
 pub mod elf;
 pub mod file;
 pub mod hex;
@@ -22,6 +23,7 @@ pub mod layout;
 pub mod lint;
 pub mod manifest;
 pub mod measure;
+pub mod owners;
 pub mod page_tables;
 pub mod plain;
 pub mod policy;

@@ -27,7 +27,9 @@ fn help_names_every_command() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for command in ["build", "inspect", "measure", "sign", "verify", "flatten"] {
+    for command in [
+        "build", "inspect", "measure", "sign", "verify", "diff", "flatten",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
 }
@@ -248,4 +250,46 @@ fn keys_and_names_that_cannot_be_are_refused() {
     assert!(policy.contains("with debug the host reads"), "{policy}");
     assert!(sign(&id, &["--family-id", "more than sixteen"]).contains("32 hexadecimal"));
     assert!(sign(&id, &["--min-abi", "1.300"]).contains("no ABI version"));
+}
+
+#[test]
+fn diff_says_by_its_status_whether_the_digest_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = image(folder.path());
+    let other = folder.path().join("other.igvm");
+    let bytes = common::firmware_alone(common::boot_processor("EPYC-Milan", 1));
+    std::fs::write(&other, bytes).unwrap();
+    assert!(good(&["diff", text(&file), text(&file)]).contains("the launch digest is the same"));
+    let output = run(&["diff", text(&file), text(&other)]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let field = "VMSA of processor 0: rdx: 0x800f12 in the first, 0xa00f11 in the second";
+    assert!(said.contains(field), "{said}");
+    let json = run(&["diff", "--json", text(&file), text(&other)]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["save_areas"][0]["fields"][0]["field"], "rdx");
+    std::fs::write(&other, b"text").unwrap();
+    let output = run(&["diff", text(&file), text(&other)]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("other.igvm: fixed header, offset 0x0"),
+        "{message}"
+    );
+}
+
+#[test]
+fn inspect_draws_the_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, picture) = (image(folder.path()), folder.path().join("map.svg"));
+    let said = good(&["inspect", text(&file), "--svg", text(&picture)]);
+    assert!(
+        said.contains("by the secure processor address measured"),
+        "{said}"
+    );
+    let picture = std::fs::read_to_string(picture).unwrap();
+    assert!(
+        picture.starts_with("<svg ") && picture.contains("0xffffd000"),
+        "{picture}"
+    );
 }

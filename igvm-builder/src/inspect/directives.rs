@@ -263,16 +263,6 @@ fn describe(directive: &IgvmDirectiveHeader, area_size: &dyn Fn(u32) -> u64) -> 
             guest_svn: *guest_svn,
             author_key: *author_key_enabled != 0,
         },
-        Directive::MemoryMap(place) => parameter("MEMORY_MAP", place),
-        Directive::VpCount(place) => parameter("VP_COUNT", place),
-        Directive::EnvironmentInfo(place) => parameter("ENVIRONMENT_INFO", place),
-        Directive::Srat(place) => parameter("SRAT", place),
-        Directive::Madt(place) => parameter("MADT", place),
-        Directive::Slit(place) => parameter("SLIT", place),
-        Directive::Pptt(place) => parameter("PPTT", place),
-        Directive::MmioRanges(place) => parameter("MMIO_RANGES", place),
-        Directive::CommandLine(place) => parameter("COMMAND_LINE", place),
-        Directive::DeviceTree(place) => parameter("DEVICE_TREE", place),
         Directive::X64NativeVpContext { .. } => What::Other {
             name: "native VP_CONTEXT",
         },
@@ -288,13 +278,33 @@ fn describe(directive: &IgvmDirectiveHeader, area_size: &dyn Fn(u32) -> u64) -> 
         Directive::VbsMeasurement { .. } => What::Other {
             name: "VBS_MEASUREMENT",
         },
+        other => match parameter_of(other) {
+            Some((name, place)) => What::Parameter {
+                name,
+                area: place.parameter_area_index,
+                offset: Hex(place.byte_offset.into()),
+            },
+            None => What::Other { name: "unknown" },
+        },
     }
 }
 
-fn parameter(name: &'static str, place: &IGVM_VHS_PARAMETER) -> What {
-    What::Parameter {
-        name,
-        area: place.parameter_area_index,
-        offset: Hex(place.byte_offset.into()),
-    }
+/// The name and the place of the parameter that a directive is about.
+pub fn parameter_of(
+    directive: &IgvmDirectiveHeader,
+) -> Option<(&'static str, &IGVM_VHS_PARAMETER)> {
+    use IgvmDirectiveHeader as Directive;
+    Some(match directive {
+        Directive::MemoryMap(place) => ("MEMORY_MAP", place),
+        Directive::VpCount(place) => ("VP_COUNT", place),
+        Directive::EnvironmentInfo(place) => ("ENVIRONMENT_INFO", place),
+        Directive::Srat(place) => ("SRAT", place),
+        Directive::Madt(place) => ("MADT", place),
+        Directive::Slit(place) => ("SLIT", place),
+        Directive::Pptt(place) => ("PPTT", place),
+        Directive::MmioRanges(place) => ("MMIO_RANGES", place),
+        Directive::CommandLine(place) => ("COMMAND_LINE", place),
+        Directive::DeviceTree(place) => ("DEVICE_TREE", place),
+        _ => return None,
+    })
 }

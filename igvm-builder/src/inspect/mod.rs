@@ -4,7 +4,9 @@
 pub mod directives;
 pub mod headers;
 pub mod image_header;
+pub mod map;
 pub mod save_area;
+pub mod svg;
 mod words;
 
 use igvm::{IgvmFile, IgvmPlatformHeader};
@@ -14,9 +16,11 @@ use serde::Serialize;
 use self::directives::Run;
 use self::headers::{Platform, Policy};
 use self::image_header::HeaderReport;
+use self::map::Region;
 use crate::container::{self, ContainerError};
 use crate::cost::Cost;
 use crate::hex::Hex;
+use crate::owners::Owners;
 
 /// An IGVM file's contents.
 #[derive(Debug, Serialize)]
@@ -37,6 +41,8 @@ pub struct Report {
     pub directives: Vec<Run>,
     /// The pages of an SNP launch.
     pub launch_pages: Cost,
+    /// Guest memory after an SNP launch, by address.
+    pub map: Vec<Region>,
     /// Rampart's image header, if the file has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_header: Option<HeaderReport>,
@@ -56,6 +62,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, ContainerError> {
     let header = image_header::find(&file);
     let part_at = |gpa| image_header::part(header.as_ref()?, gpa);
     let runs = directives::runs(&file, &part_at);
+    let owners = Owners::of(&file);
     Ok(Report {
         bytes: bytes.len(),
         format_version: word(4),
@@ -65,6 +72,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, ContainerError> {
         other_initialization: headers().filter_map(headers::other).collect(),
         launch_pages: Cost::of_runs(runs.iter().filter(|run| run.applies_to(snp))),
         directives: runs,
+        map: map::map(&file, &owners),
         image_header: header.as_ref().map(HeaderReport::of),
     })
 }

@@ -53,6 +53,13 @@ impl Display for Report {
         if let Some(header) = &self.image_header {
             write!(f, "{header}")?;
         }
+        writeln!(
+            f,
+            "guest memory after the launch (addresses, pages, who, measured, whose):"
+        )?;
+        for region in &self.map {
+            writeln!(f, "  {}", region.to_string().trim_end())?;
+        }
         let cost = self.launch_pages;
         writeln!(
             f,

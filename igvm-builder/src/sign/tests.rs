@@ -211,7 +211,7 @@ fn der(r: &[u8; 72], s: &[u8; 72]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn damaged_files_never_panic(file in any_damage(plain_image())) {
         let _ = embed(&file, &Request::default());

@@ -157,6 +157,7 @@ fn a_launch_that_cannot_be_is_no_good() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn damaged_files_never_panic(file in any_damage(signed(&plain_image()).file)) {
         let _ = verify("x", &file, &keys_expected()).map(|report| report.to_string());
