@@ -137,8 +137,9 @@ impl Host for Hands {
         unreachable!("no request needs the host")
     }
 
-    fn page_request(&mut self, _ghcb: &mut Ghcb, _buffer: usize) {
-        unreachable!("no request needs the host")
+    /// Guest messages only.
+    fn page_request(&mut self, ghcb: &mut Ghcb, buffer: usize) {
+        self.step(|arena| arena.machine.page_request(ghcb, buffer));
     }
 
     fn ghcb_gpa(&self) -> Gpa {

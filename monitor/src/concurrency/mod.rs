@@ -20,17 +20,21 @@ use loom::sync::Mutex;
 use loom::thread::{self, JoinHandle};
 use protocols::addr::{Gpa, GpaPage, GpaRange, PAGE_2M, PAGE_4K};
 use protocols::ghcb::ExitCode;
-use protocols::snp::{Rights, Vmpl, Vmsa};
+use protocols::snp::{GuestPolicy, Rights, Vmpl, Vmsa};
 use protocols::svsm::{
-    CoreCall, DepositEntry, PvalidateEntry, PvalidateHeader, Request, ResultCode,
+    AttestServices, AttestationCall, CoreCall, DepositEntry, ProtocolId, PvalidateEntry,
+    PvalidateHeader, Request, ResultCode,
 };
 use snp_model::access::Encryption::Private;
 use snp_model::entry::RmpEntry;
 use zerocopy::IntoBytes;
 
+use crate::services::Services;
 use crate::shared::{Server, Shared};
+use crate::svsm::attestation::Attestation;
 use crate::svsm::request::{Next, is_waiting, serve};
-use crate::testing::{FrameStore, Machine, World, page};
+use crate::sync::Lock;
+use crate::testing::{Courier, FrameStore, Machine, World, page};
 use hands::Hands;
 
 /// Preemptions that an order may have, unless the environment has another number in
@@ -93,6 +97,8 @@ enum Call {
     Core(CoreCall, [u64; 3]),
     /// A call with a list of one page, at that address or in the calling area's buffer.
     List(CoreCall, Option<u64>, u64),
+    /// A report over all services, into the page at that address.
+    Attest(u64),
     /// The guest writes, and the host enters VMPL0 without having been asked to.
     Write(u64),
 }
@@ -153,6 +159,25 @@ impl Several {
             assert_eq!(answers, [Some(ResultCode::SUCCESS)]);
         }
         several
+    }
+
+    /// The same with a way to the secure processor.
+    fn attesting(aps: &[(u32, u64, u64)]) -> (Self, Courier) {
+        let courier = Courier::new(GuestPolicy::MUST_BE_ONE);
+        let several = Self::new(aps);
+        let honest = courier.honest();
+        several.arena.lock().unwrap().machine.host.on_page(honest);
+        let attestation = Attestation::new(courier.channel()).unwrap();
+        let mut shared = Arc::into_inner(several.shared).expect("nobody else has it");
+        shared.offer(Services {
+            attestation: Some(Lock::new(attestation)),
+            tpm: None,
+        });
+        let several = Self {
+            arena: several.arena,
+            shared: Arc::new(shared),
+        };
+        (several, courier)
     }
 
     /// Writes what CREATE_VCPU accepts into an ordinary page.
@@ -307,12 +332,24 @@ impl Arena {
     /// The guest makes the call: the processor stores the registers. Whether there was one.
     fn exit(&mut self, vmsa: u64, area: u64, call: &Call) -> bool {
         let (call, arguments) = match *call {
-            Call::Core(call, arguments) => (Some(call), arguments),
+            Call::Core(call, arguments) => (Some(Request::core(call)), arguments),
             Call::List(call, list, entry) => {
                 let list = list.unwrap_or(area + 8);
                 self.guest_writes(list, PvalidateHeader::new(1).as_bytes());
                 self.guest_writes(list + 8, entry.as_bytes());
-                (Some(call), [list, 0, 0])
+                (Some(Request::core(call)), [list, 0, 0])
+            }
+            Call::Attest(report) => {
+                let mut request = AttestServices::default();
+                (request.report.gpa, request.report.size) = (report, PAGE_4K as u32);
+                (request.manifest.gpa, request.manifest.size) = (p(14), PAGE_4K as u32);
+                (request.nonce.gpa, request.nonce.size) = (p(15), 64);
+                self.guest_writes(area + 8, request.as_bytes());
+                let call = Request {
+                    protocol: ProtocolId::ATTESTATION,
+                    call: AttestationCall::SERVICES.0,
+                };
+                (Some(call), [area + 8, 0, 0])
             }
             Call::Write(gpa) => {
                 self.guest_writes(gpa, &[0; 8]);
@@ -323,10 +360,7 @@ impl Arena {
             self.guest_writes(area, &[1]);
         }
         let registers = [
-            (
-                offset_of!(Vmsa, rax),
-                call.map_or(0, |call| Request::core(call).rax()),
-            ),
+            (offset_of!(Vmsa, rax), call.map_or(0, Request::rax)),
             (offset_of!(Vmsa, rcx), arguments[0]),
             (offset_of!(Vmsa, rdx), arguments[1]),
             (offset_of!(Vmsa, r8), arguments[2]),

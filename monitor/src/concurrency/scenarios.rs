@@ -387,3 +387,53 @@ fn three_vcpus_at_one_page() {
         assert!(done == 1 || done == 0 && busy, "{answers:?}");
     });
 }
+
+#[test]
+fn threat_50_two_vcpus_ask_for_reports() {
+    explore(|| {
+        let (several, courier) = Several::attesting(&[AP_IS]);
+        let answers = two(&several, Call::Attest(FREE), Call::Attest(p(6)));
+        assert_eq!(answers, [DONE, DONE]);
+        // One after the other: no number twice.
+        let sent = courier.post().sent.clone();
+        let numbers: Vec<_> = sent.iter().map(|(_, page)| page[0x20]).collect();
+        assert_eq!(numbers, [1, 3]);
+    });
+}
+
+#[test]
+fn a_page_is_rescinded_while_a_report_is_made_for_it() {
+    explore(|| {
+        let (several, _) = Several::attesting(&[AP_IS]);
+        let [attested, rescinded] = two(&several, Call::Attest(FREE), rescind(page(FREE)));
+        assert_eq!(rescinded, DONE);
+        assert!([DONE, BAD_ADDRESS].contains(&attested), "{attested:?}");
+    });
+}
+
+#[test]
+fn threat_40_a_page_becomes_a_vmsa_while_a_report_is_made_for_it() {
+    explore(|| {
+        let (several, _) = Several::attesting(&[AP_IS]);
+        several.prepare_vmsa(FREE);
+        let second = create(FREE, p(6), THIRD);
+        let [attested, created] = two(&several, Call::Attest(FREE), second);
+        assert!([DONE, BAD_ADDRESS].contains(&attested), "{attested:?}");
+        // A VMSA with a report over it is none.
+        assert!([DONE, BAD_PARAMETER].contains(&created), "{created:?}");
+        assert!(attested == DONE || created == DONE);
+    });
+}
+
+#[test]
+fn who_asks_for_a_report_keeps_nobody_else_waiting() {
+    explore(|| {
+        let (several, _) = Several::attesting(&[AP_IS]);
+        let services = several.shared.services();
+        let busy = services.attestation.as_ref().unwrap().lock();
+        // As if another vCPU's message were on its way for ever.
+        let answers = several.vcpu(AP, &[rescind(page(FREE)), validate(page(FREE)), query()]);
+        assert_eq!(answers, [DONE; 3]);
+        drop(busy);
+    });
+}
