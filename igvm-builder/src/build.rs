@@ -43,6 +43,8 @@ pub fn build(path: &Path) -> Result<Image> {
             sev_features,
             guest_vmpl: svsm.guest_vmpl,
             c_bit: svsm.c_bit,
+            flags: svsm.flags(),
+            parameters_pcr: svsm.measure_parameters.unwrap_or(0),
         })
         .with_context(in_manifest)?,
     };

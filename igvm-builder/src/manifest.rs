@@ -10,6 +10,9 @@
 //! c-bit = 51
 //! stage2 = "target/x86_64-unknown-none/release/stage2"
 //! kernel = "target/x86_64-unknown-none/release/kernel"
+//! vtpm = true                           # optional: offer a TPM
+//! identity = "ephemeral"                # optional: or "persistent"
+//! measure-parameters = 8                # optional: the PCR for the host's parameters
 //! ```
 //!
 //! Paths are relative to the workspace root: the nearest folder above the
@@ -17,6 +20,7 @@
 
 use std::path::{Path, PathBuf};
 
+use protocols::boot::ImageFlags;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -78,6 +82,39 @@ pub struct Svsm {
     pub stage2: PathBuf,
     /// The kernel ELF file.
     pub kernel: PathBuf,
+    /// Whether the guest is offered a TPM.
+    #[serde(default)]
+    pub vtpm: bool,
+    /// Where the TPM's endorsement keys come from.
+    #[serde(default)]
+    pub identity: Identity,
+    /// The PCR that the host's parameters are measured into, if they are.
+    pub measure_parameters: Option<u8>,
+}
+
+/// How long the TPM's endorsement keys live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// As long as the virtual machine.
+    #[default]
+    Ephemeral,
+    /// The same image with the same policy gets the same ones on the same chip.
+    Persistent,
+}
+
+impl Svsm {
+    /// The flags of the image header.
+    #[must_use]
+    pub fn flags(&self) -> ImageFlags {
+        let mut flags = ImageFlags::empty();
+        flags.set(ImageFlags::TPM, self.vtpm);
+        let persistent = self.identity == Identity::Persistent;
+        flags.set(ImageFlags::PERSISTENT_IDENTITY, persistent);
+        let measured = self.measure_parameters.is_some();
+        flags.set(ImageFlags::MEASURE_PARAMETERS, measured);
+        flags
+    }
 }
 
 fn snp_alone() -> u64 {
@@ -118,6 +155,19 @@ impl Manifest {
                 c_bit,
                 (32..=51).contains(&c_bit),
                 "must be 32 to 51",
+            )?;
+            let pcr = svsm.measure_parameters.unwrap_or(0).into();
+            check(
+                "svsm.measure-parameters",
+                pcr,
+                pcr < 16 && (svsm.vtpm || svsm.measure_parameters.is_none()),
+                "must be a PCR from 0 to 15, with vtpm = true",
+            )?;
+            check(
+                "svsm.identity",
+                1,
+                svsm.vtpm || svsm.identity == Identity::Ephemeral,
+                "persistent needs vtpm = true",
             )?;
         }
         Ok(manifest)
@@ -181,7 +231,7 @@ kernel = "target/kernel"
     #[test]
     fn unknown_keys_and_values_out_of_range_are_named() {
         assert!(refused("[svsm]", "polcy = 1\n[svsm]").contains("polcy"));
-        assert!(refused("c-bit = 51", "c-bit = 51\nvtpm = true").contains("vtpm"));
+        assert!(refused("c-bit = 51", "c-bit = 51\ntpm = true").contains("tpm"));
         assert!(refused("stage2 =", "stage1 =").contains("stage1"));
         assert!(refused("policy = 0x30000", "policy = -1").contains("policy"));
         assert_eq!(
@@ -193,6 +243,28 @@ kernel = "target/kernel"
         assert!(refused("c-bit = 51", "c-bit = 12").starts_with("svsm.c-bit = 0xc"));
         let features = refused("[svsm]", "sev-features = 2\n[svsm]");
         assert_eq!(features, "sev-features = 0x2: bit 0 (SNP) must be set");
+    }
+
+    #[test]
+    fn what_is_asked_of_the_tpm_becomes_flags() {
+        let flags = |text: &str| {
+            let manifest = Manifest::parse(&format!("{SVSM}{text}")).unwrap();
+            manifest.svsm.unwrap().flags()
+        };
+        assert_eq!(flags(""), ImageFlags::empty());
+        assert_eq!(flags("vtpm = true"), ImageFlags::TPM);
+        let all = "vtpm = true\nidentity = \"persistent\"\nmeasure-parameters = 8";
+        assert_eq!(flags(all), ImageFlags::all());
+        let refused = |text: &str| {
+            let error = Manifest::parse(&format!("{SVSM}{text}")).unwrap_err();
+            error.to_string()
+        };
+        let alone = refused("measure-parameters = 8");
+        assert!(alone.starts_with("svsm.measure-parameters"), "{alone}");
+        let high = refused("vtpm = true\nmeasure-parameters = 16");
+        assert!(high.starts_with("svsm.measure-parameters = 0x10"), "{high}");
+        assert!(refused("identity = \"persistent\"").starts_with("svsm.identity"));
+        assert!(refused("identity = \"mine\"").contains("mine"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rampart's image: the launch area of `protocols::boot::layout`, filled.
 
-use protocols::boot::{ImageHeader, ImageHeaderError, PackedPayload, layout};
+use protocols::boot::{ImageFlags, ImageHeader, ImageHeaderError, PackedPayload, layout};
 use protocols::snp::SevFeatures;
 use thiserror::Error;
 use zerocopy::IntoBytes;
@@ -30,6 +30,10 @@ pub struct Parts<'a> {
     pub guest_vmpl: u8,
     /// The position of the C-bit in page table entries.
     pub c_bit: u8,
+    /// What the firmware is to do.
+    pub flags: ImageFlags,
+    /// The PCR for [`ImageFlags::MEASURE_PARAMETERS`], or 0.
+    pub parameters_pcr: u8,
 }
 
 /// Why the parts make no image.
@@ -100,12 +104,13 @@ pub fn launch(parts: &Parts<'_>) -> Result<Launch, RampartError> {
         version: ImageHeader::VERSION,
         guest_vmpl: parts.guest_vmpl,
         c_bit: parts.c_bit,
-        reserved: [0; 2],
+        parameters_pcr: parts.parameters_pcr,
+        reserved: 0,
         kernel,
         firmware,
         firmware_gpa: rom.start,
         sev_features: parts.sev_features.bits(),
-        flags: 0,
+        flags: parts.flags.bits(),
     };
     // The same check as in the firmware: what it would refuse is not built.
     header.check().map_err(RampartError::Header)?;
@@ -273,6 +278,8 @@ mod tests {
             sev_features: SevFeatures::SNP,
             guest_vmpl: input.guest_vmpl,
             c_bit: input.c_bit,
+            flags: ImageFlags::TPM,
+            parameters_pcr: 0,
         })
     }
 

@@ -161,6 +161,8 @@ pub(crate) fn rampart_image() -> Vec<u8> {
         sev_features: SevFeatures::SNP | SevFeatures::RESTRICTED_INJECTION,
         guest_vmpl: 1,
         c_bit: 51,
+        flags: protocols::boot::ImageFlags::TPM,
+        parameters_pcr: 0,
     });
     crate::file::write(&launch.unwrap()).unwrap()
 }

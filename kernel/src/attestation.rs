@@ -19,8 +19,9 @@ use crate::mm::space::KernelSpace;
 pub(crate) struct OpenAttestation {
     /// The service. It may be that it has lost its key already.
     pub service: Attestation,
-    /// Whether the firmware may hold keys for the guest (threat 60).
-    pub may_hold_keys: bool,
+    /// If the firmware may hold keys for the guest (threat 60): the ID of its own report, another one
+    /// at each launch.
+    pub keys_for: Option<[u8; 32]>,
 }
 
 /// Opens the channel and reads the firmware's own report. The log says why no keys are held. `guest`
@@ -39,15 +40,12 @@ pub(crate) fn open(
     let channel = take_key(space, guest, |key| Channel::new(key, Vmpl::VMPL0, pages))?
         .map_err(out_of_memory)?;
     let mut service = Attestation::new(channel).map_err(out_of_memory)?;
-    let may_hold_keys = read_own_report(&mut service)?;
-    Ok(OpenAttestation {
-        service,
-        may_hold_keys,
-    })
+    let keys_for = read_own_report(&mut service)?;
+    Ok(OpenAttestation { service, keys_for })
 }
 
 #[inline(never)]
-fn read_own_report(service: &mut Attestation) -> Result<bool, Fatal> {
+fn read_own_report(service: &mut Attestation) -> Result<Option<[u8; 32]>, Fatal> {
     match service.own_report(&mut Transport) {
         Ok(report) => {
             let allowed = may_hold_keys(report);
@@ -59,12 +57,12 @@ fn read_own_report(service: &mut Attestation) -> Result<bool, Fatal> {
             if let Err(refused) = allowed {
                 log!("no keys are held: {refused}");
             }
-            Ok(allowed.is_ok())
+            Ok(allowed.is_ok().then_some(report.report_id))
         }
         Err(ChannelError::Fatal(fatal)) => Err(fatal),
         Err(error) => {
             log!("no keys are held, for want of an own report: {error}");
-            Ok(false)
+            Ok(None)
         }
     }
 }

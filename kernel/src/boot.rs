@@ -90,7 +90,7 @@ fn start(
     attestation: OpenAttestation,
 ) -> Result<u32, Fatal> {
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
-    let services = services::make(cpuid, attestation);
+    let services = services::make(cpuid, &hand_off.image, attestation)?;
     let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
     run::share(platform, guest, services)?;
     Ok(vcpu.apic_id)

@@ -38,6 +38,8 @@ pub struct TpmService {
     tpm: Lock<Tpm>,
     /// The service's manifest of version 0: TPMT_PUBLIC of the endorsement key.
     pub manifest: Vec<u8>,
+    /// The firmware's own event log, if it has measured anything.
+    pub event_log: Option<Vec<u8>>,
 }
 
 /// What the lock guards: the TPM, and the copies of command and response, which no CPU's stack has
@@ -51,7 +53,7 @@ pub(crate) struct Tpm {
 impl TpmService {
     /// The service of `device`, whose endorsement key `manifest` is. Made at boot.
     #[must_use]
-    pub fn new(device: Box<dyn TpmDevice>, manifest: Vec<u8>) -> Self {
+    pub fn new(device: Box<dyn TpmDevice>, manifest: Vec<u8>, event_log: Option<Vec<u8>>) -> Self {
         let tpm = Tpm {
             device,
             command: Box::new([0; VTPM_MAX_COMMAND]),
@@ -60,6 +62,7 @@ impl TpmService {
         Self {
             tpm: Lock::new(tpm),
             manifest,
+            event_log,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Rampart's image header in a file, and whose page is whose by its account.
 
 use igvm::{IgvmDirectiveHeader, IgvmFile};
-use protocols::boot::{ImageHeader, PackedPayload, layout};
+use protocols::boot::{ImageFlags, ImageHeader, PackedPayload, layout};
 use serde::Serialize;
 use zerocopy::FromBytes;
 
@@ -24,6 +24,11 @@ pub struct HeaderReport {
     pub firmware_gpa: Hex,
     /// SEV_FEATURES of the guest.
     pub sev_features: Hex,
+    /// What the firmware is to do.
+    pub flags: Vec<String>,
+    /// The PCR that the host's parameters are measured into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters_pcr: Option<u8>,
     /// Why the firmware would refuse the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -73,9 +78,16 @@ impl HeaderReport {
             firmware: payload(&header.firmware),
             firmware_gpa: Hex(header.firmware_gpa),
             sev_features: Hex(header.sev_features),
+            flags: header.image_flags().iter_names().map(flag_name).collect(),
+            parameters_pcr: header.measured_into(),
             problem: header.check().err().map(|error| format!("{error:?}")),
         }
     }
+}
+
+/// A flag in the words of the manifest.
+fn flag_name((name, _): (&'static str, ImageFlags)) -> String {
+    name.to_lowercase().replace('_', " ")
 }
 
 /// What lies at `gpa` in an image with this header.

@@ -79,6 +79,12 @@ impl Display for HeaderReport {
             "Rampart image header version {}: guest at VMPL {} with SEV_FEATURES {}, C-bit {}",
             self.version, self.guest_vmpl, self.sev_features, self.c_bit
         )?;
+        if !self.flags.is_empty() {
+            writeln!(f, "        {}", self.flags.join(", "))?;
+        }
+        if let Some(pcr) = self.parameters_pcr {
+            writeln!(f, "        host's parameters measured into PCR {pcr}")?;
+        }
         for (name, payload) in [("kernel", &self.kernel), ("guest firmware", &self.firmware)] {
             let PayloadReport {
                 gpa,

@@ -1,20 +1,20 @@
 //! The TPM as the monitor has it: made at boot, run on the service stack.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
 
 use monitor::cpuid::CpuidTable;
 use monitor::services::{TpmDevice, TpmService};
 use protocols::svsm::VTPM_MAX_RESPONSE;
 use vtpm::BoxedTpm;
-use vtpm::crypto::hash::HashAlg;
 use vtpm::limits::{MAX_RESPONSE_SIZE, SEED_SIZE};
+use vtpm::provision::ProvisionError;
 use vtpm::wire::Marshal;
 
+use super::event_log::{BANKS, EventLog};
 use super::platform::Processor;
 use crate::arch::service_stack::ServiceStack;
-
-/// The banks of PCRs: the guest's firmware and Linux measure into each that there is.
-const BANKS: [HashAlg; 2] = [HashAlg::Sha256, HashAlg::Sha384];
 
 /// TPM_RC_FAILURE in a response of its own.
 const FAILURE: [u8; 10] = [0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x01];
@@ -28,6 +28,15 @@ pub(crate) enum NoTpm {
     Making,
 }
 
+impl fmt::Display for NoTpm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Entropy => "the processor has no random numbers",
+            Self::Making => "it could not be made",
+        })
+    }
+}
+
 /// A TPM and the stack that it runs on.
 struct Device {
     tpm: BoxedTpm,
@@ -35,22 +44,30 @@ struct Device {
     response: Box<[u8; MAX_RESPONSE_SIZE]>,
 }
 
-/// Makes the TPM with its keys. `secrets` are mixed into its random numbers; with `seed` the
-/// endorsement keys come of it, otherwise of random numbers.
+/// What the TPM is to be.
+pub(crate) struct Plan<'a> {
+    /// Mixed into its random numbers.
+    pub(crate) secrets: &'a [u8],
+    /// What its endorsement keys come of; without one of random numbers.
+    pub(crate) seed: Option<&'a [u8; SEED_SIZE]>,
+    /// A PCR, and what is measured into it, each with a name. The TPM is started then.
+    pub(crate) measured: Option<(u8, &'a [Parameter<'a>])>,
+}
+
+/// A parameter of the host's, and its name in the log.
+pub(crate) type Parameter<'a> = (&'a [u8; 16], &'a [u8]);
+
+/// Makes the TPM with its keys.
 ///
 /// # Errors
 /// [`NoTpm`].
-pub(crate) fn make(
-    cpuid: &CpuidTable,
-    secrets: &[u8],
-    seed: Option<&[u8; SEED_SIZE]>,
-) -> Result<TpmService, NoTpm> {
-    let processor = Processor::new(cpuid, secrets).map_err(|_| NoTpm::Entropy)?;
+pub(crate) fn make(cpuid: &CpuidTable, plan: &Plan<'_>) -> Result<TpmService, NoTpm> {
+    let processor = Processor::new(cpuid, plan.secrets).map_err(|_| NoTpm::Entropy)?;
     let mut stack = ServiceStack::take().ok_or(NoTpm::Making)?;
     let mut tpm = BoxedTpm::new(Box::new(processor));
     let mut made = None;
-    stack.run(&mut || made = tpm.equip(&BANKS, seed).ok());
-    let endorsement_key = made.ok_or(NoTpm::Making)?;
+    stack.run(&mut || made = equip(&mut tpm, plan).ok());
+    let (endorsement_key, event_log) = made.ok_or(NoTpm::Making)?;
     let device = Device {
         tpm,
         stack,
@@ -58,8 +75,29 @@ pub(crate) fn make(
     };
     Ok(TpmService::new(
         Box::new(device),
-        endorsement_key.to_bytes(),
+        endorsement_key,
+        event_log,
     ))
+}
+
+/// The endorsement key's public area, and the log of what was measured.
+fn equip(
+    tpm: &mut BoxedTpm,
+    plan: &Plan<'_>,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), ProvisionError> {
+    let endorsement_key = tpm.equip(&BANKS, plan.seed)?.to_bytes();
+    let Some((pcr, parameters)) = plan.measured else {
+        return Ok((endorsement_key, None));
+    };
+    // What is measured before Startup is gone with it, so the guest finds the TPM started.
+    tpm.startup()?;
+    let mut log = EventLog::new(pcr);
+    for (name, bytes) in parameters {
+        let [first, second] = log.add(name, bytes);
+        let [sha256, sha384] = BANKS;
+        tpm.extend(pcr, &[(sha256, &first), (sha384, &second)])?;
+    }
+    Ok((endorsement_key, Some(log.into_bytes())))
 }
 
 impl TpmDevice for Device {

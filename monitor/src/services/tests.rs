@@ -17,7 +17,7 @@ fn world(tpm: bool) -> World {
     let mut world = World::new();
     world.shared.offer(Services {
         attestation: None,
-        tpm: tpm.then(|| TpmService::new(Box::new(Nothing), Vec::new())),
+        tpm: tpm.then(|| TpmService::new(Box::new(Nothing), Vec::new(), None)),
     });
     world
 }

@@ -50,6 +50,20 @@ const PAYLOAD_AREA: GpaRange = match GpaRange::from_bounds(
     None => panic!("the payload area is empty"),
 };
 
+bitflags::bitflags! {
+    /// What the firmware is to do.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ImageFlags: u64 {
+        /// Offer a TPM.
+        const TPM = 1 << 0;
+        /// Its endorsement keys are derived from a key that the secure processor gives this image
+        /// on this chip, and come out the same at each boot. Without: they are new at each boot.
+        const PERSISTENT_IDENTITY = 1 << 1;
+        /// The host's parameters are measured into [`ImageHeader::parameters_pcr`].
+        const MEASURE_PARAMETERS = 1 << 2;
+    }
+}
+
 /// The measured header, at [`layout::IMAGE_HEADER_PAGE`]. The rest of its page
 /// is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -63,8 +77,11 @@ pub struct ImageHeader {
     pub guest_vmpl: u8,
     /// Number of the C-bit that the measured page tables carry.
     pub c_bit: u8,
+    /// The PCR that the host's parameters are measured into: 0 to 15 with
+    /// [`ImageFlags::MEASURE_PARAMETERS`], otherwise 0.
+    pub parameters_pcr: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// The kernel: an ELF64 file.
     pub kernel: PackedPayload,
     /// The guest firmware: a ROM image.
@@ -73,7 +90,7 @@ pub struct ImageHeader {
     pub firmware_gpa: u64,
     /// The SEV_FEATURES that the guest's VMSA wants.
     pub sev_features: u64,
-    /// Flags. None are defined: zero.
+    /// [`ImageFlags`].
     pub flags: u64,
 }
 
@@ -91,6 +108,8 @@ pub enum ImageHeaderError {
     CBit(u8),
     /// A reserved field or an undefined flag is set.
     Reserved,
+    /// What is asked of the TPM makes no sense: without a TPM, or with a PCR that can be reset.
+    Tpm,
     /// There is no kernel, or it lies outside the payload area.
     Kernel,
     /// The guest firmware lies outside the payload area, or its place does not
@@ -102,7 +121,9 @@ impl ImageHeader {
     /// First bytes of the header.
     pub const MAGIC: [u8; 8] = *b"RAMPART\0";
     /// Version of this layout.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
+    /// The PCRs below this one are never reset while the machine runs.
+    const STATIC_PCRS: u8 = 16;
 
     /// Checks that the header is of this layout and that its payloads lie where
     /// the launch loads them. Returns the guest's VMPL.
@@ -116,8 +137,14 @@ impl ImageHeader {
         if self.c_bit as u32 != layout::C_BIT {
             return Err(ImageHeaderError::CBit(self.c_bit));
         }
-        if u16::from_le_bytes(self.reserved) != 0 || self.flags != 0 {
+        let Some(flags) = ImageFlags::from_bits(self.flags) else {
             return Err(ImageHeaderError::Reserved);
+        };
+        if self.reserved != 0 {
+            return Err(ImageHeaderError::Reserved);
+        }
+        if !self.tpm_makes_sense(flags) {
+            return Err(ImageHeaderError::Tpm);
         }
         if !self.kernel.is_present() || !self.kernel.is_in_payload_area() {
             return Err(ImageHeaderError::Kernel);
@@ -128,6 +155,29 @@ impl ImageHeader {
         match Vmpl::new(self.guest_vmpl) {
             Some(vmpl) if vmpl.get() != 0 => Ok(vmpl),
             _ => Err(ImageHeaderError::GuestVmpl(self.guest_vmpl)),
+        }
+    }
+
+    const fn tpm_makes_sense(&self, flags: ImageFlags) -> bool {
+        let has_tpm = flags.contains(ImageFlags::TPM) || flags.is_empty();
+        let pcr = self.parameters_pcr;
+        has_tpm
+            && match flags.contains(ImageFlags::MEASURE_PARAMETERS) {
+                true => pcr < Self::STATIC_PCRS,
+                false => pcr == 0,
+            }
+    }
+
+    /// What the firmware is to do.
+    pub const fn image_flags(&self) -> ImageFlags {
+        ImageFlags::from_bits_truncate(self.flags)
+    }
+
+    /// The PCR that the host's parameters are measured into.
+    pub const fn measured_into(&self) -> Option<u8> {
+        match self.image_flags().contains(ImageFlags::MEASURE_PARAMETERS) {
+            true => Some(self.parameters_pcr),
+            false => None,
         }
     }
 
@@ -150,7 +200,8 @@ const _: () = {
     assert!(offset_of!(ImageHeader, version) == 0x08);
     assert!(offset_of!(ImageHeader, guest_vmpl) == 0x0c);
     assert!(offset_of!(ImageHeader, c_bit) == 0x0d);
-    assert!(offset_of!(ImageHeader, reserved) == 0x0e);
+    assert!(offset_of!(ImageHeader, parameters_pcr) == 0x0e);
+    assert!(offset_of!(ImageHeader, reserved) == 0x0f);
     assert!(offset_of!(ImageHeader, kernel) == 0x10);
     assert!(offset_of!(ImageHeader, firmware) == 0x20);
     assert!(offset_of!(ImageHeader, firmware_gpa) == 0x30);
@@ -169,7 +220,8 @@ pub(super) mod tests {
             version: ImageHeader::VERSION,
             guest_vmpl: 2,
             c_bit: layout::C_BIT as u8,
-            reserved: [0; 2],
+            parameters_pcr: 0,
+            reserved: 0,
             kernel: PackedPayload {
                 gpa: layout::PAYLOAD_BASE,
                 packed: 0x2345,
@@ -215,8 +267,35 @@ pub(super) mod tests {
         assert_eq!(refused(|h| h.guest_vmpl = 0), E::GuestVmpl(0));
         assert_eq!(refused(|h| h.guest_vmpl = 4), E::GuestVmpl(4));
         assert_eq!(refused(|h| h.c_bit = 47), E::CBit(47));
-        assert_eq!(refused(|h| h.reserved[1] = 1), E::Reserved);
-        assert_eq!(refused(|h| h.flags = 1), E::Reserved);
+        assert_eq!(refused(|h| h.reserved = 1), E::Reserved);
+        assert_eq!(refused(|h| h.flags = 1 << 3), E::Reserved);
+        assert_eq!(refused(|h| h.flags = 1 << 63), E::Reserved);
+    }
+
+    #[test]
+    fn what_is_asked_of_the_tpm_has_to_make_sense() {
+        let asked = |flags: u64, parameters_pcr: u8| {
+            let header = ImageHeader {
+                flags,
+                parameters_pcr,
+                ..header()
+            };
+            header.check().map(|_| header.measured_into())
+        };
+        for (flags, pcr, expected) in [
+            (0, 0, Ok(None)),
+            (1, 0, Ok(None)),
+            (3, 0, Ok(None)),
+            (5, 0, Ok(Some(0))),
+            (7, 15, Ok(Some(15))),
+            (7, 16, Err(ImageHeaderError::Tpm)),
+            (3, 1, Err(ImageHeaderError::Tpm)),
+            (0, 1, Err(ImageHeaderError::Tpm)),
+            (2, 0, Err(ImageHeaderError::Tpm)),
+            (4, 5, Err(ImageHeaderError::Tpm)),
+        ] {
+            assert_eq!(asked(flags, pcr), expected, "{flags} {pcr}");
+        }
     }
 
     #[test]

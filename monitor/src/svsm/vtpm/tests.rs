@@ -39,7 +39,7 @@ fn world() -> World {
     let mut world = World::new();
     let services = Services {
         attestation: None,
-        tpm: Some(TpmService::new(Box::new(Echo), Vec::new())),
+        tpm: Some(TpmService::new(Box::new(Echo), Vec::new(), None)),
     };
     world.shared.offer(services);
     world
@@ -201,7 +201,7 @@ impl<F: FnMut(Leaked) + Send> TpmDevice for (During<F>, Arc<OnceLock<Leaked>>) {
 fn command_during(work: impl FnMut(Leaked) + Send + 'static) -> (u64, [u8; 5]) {
     let mut world = World::new();
     let cell = Arc::new(OnceLock::new());
-    let tpm = TpmService::new(Box::new((During(work), cell.clone())), Vec::new());
+    let tpm = TpmService::new(Box::new((During(work), cell.clone())), Vec::new(), None);
     let services = Services {
         attestation: None,
         tpm: Some(tpm),
