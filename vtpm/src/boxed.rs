@@ -1,5 +1,5 @@
-//! A TPM whose platform is behind a pointer. [`Tpm`] is compiled for each platform, with the settings
-//! of the crate that has the platform; this one is compiled once, with this crate's.
+//! A TPM behind a pointer. [`Tpm`] is compiled for each platform, with the settings of the crate that
+//! has the platform; this one is compiled once, with this crate's, which for firmware are small.
 
 use crate::crypto::hash::HashAlg;
 use crate::limits::{MAX_RESPONSE_SIZE, SEED_SIZE};
@@ -34,51 +34,68 @@ impl Platform for Pointer {
     }
 }
 
-/// A [`Tpm`] on any platform.
-pub struct BoxedTpm(Tpm<Pointer>);
-
-impl BoxedTpm {
-    /// A TPM without power.
-    #[must_use]
-    pub fn new(platform: Box<dyn Platform + Send>) -> Self {
-        BoxedTpm(Tpm::new(Pointer(platform)))
-    }
-
+/// What a firmware needs of a TPM.
+pub trait AnyTpm: Send {
     /// [`Tpm::equip`].
     ///
     /// # Errors
     /// As that.
-    pub fn equip(
+    fn equip(
         &mut self,
         banks: &[HashAlg],
         seed: Option<&[u8; SEED_SIZE]>,
-    ) -> Result<Public, ProvisionError> {
-        self.0.equip(banks, seed)
-    }
+    ) -> Result<Public, ProvisionError>;
 
     /// [`Tpm::startup`].
     ///
     /// # Errors
     /// As that.
-    pub fn startup(&mut self) -> Result<(), ProvisionError> {
-        self.0.startup()
-    }
+    fn startup(&mut self) -> Result<(), ProvisionError>;
 
     /// [`Tpm::extend`].
     ///
     /// # Errors
     /// As that.
-    pub fn extend(&mut self, pcr: u8, digests: &[(HashAlg, &[u8])]) -> Result<(), ProvisionError> {
-        self.0.extend(pcr, digests)
-    }
+    fn extend(&mut self, pcr: u8, digests: &[(HashAlg, &[u8])]) -> Result<(), ProvisionError>;
 
     /// [`Tpm::execute`].
-    pub fn execute(
+    fn execute(
+        &mut self,
+        locality: u8,
+        command: &[u8],
+        response: &mut [u8; MAX_RESPONSE_SIZE],
+    ) -> usize;
+}
+
+/// A [`Tpm`] on any platform, without power.
+#[must_use]
+pub fn boxed(platform: Box<dyn Platform + Send>) -> Box<dyn AnyTpm> {
+    Box::new(Tpm::new(Pointer(platform)))
+}
+
+impl AnyTpm for Tpm<Pointer> {
+    fn equip(
+        &mut self,
+        banks: &[HashAlg],
+        seed: Option<&[u8; SEED_SIZE]>,
+    ) -> Result<Public, ProvisionError> {
+        Tpm::equip(self, banks, seed)
+    }
+
+    fn startup(&mut self) -> Result<(), ProvisionError> {
+        Tpm::startup(self)
+    }
+
+    fn extend(&mut self, pcr: u8, digests: &[(HashAlg, &[u8])]) -> Result<(), ProvisionError> {
+        Tpm::extend(self, pcr, digests)
+    }
+
+    fn execute(
         &mut self,
         locality: u8,
         command: &[u8],
         response: &mut [u8; MAX_RESPONSE_SIZE],
     ) -> usize {
-        self.0.execute(locality, command, response)
+        Tpm::execute(self, locality, command, response)
     }
 }

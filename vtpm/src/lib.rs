@@ -56,7 +56,7 @@ mod tpm;
 #[cfg(any(test, feature = "sample"))]
 pub mod testing;
 
-pub use boxed::BoxedTpm;
+pub use boxed::{AnyTpm, boxed};
 pub use platform::{Change, Platform, PlatformError, Record};
 pub use rc::Rc;
 pub use state::StateError;

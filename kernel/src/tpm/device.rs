@@ -7,7 +7,7 @@ use core::fmt;
 use monitor::cpuid::CpuidTable;
 use monitor::services::{TpmDevice, TpmService};
 use protocols::svsm::VTPM_MAX_RESPONSE;
-use vtpm::BoxedTpm;
+use vtpm::AnyTpm;
 use vtpm::limits::{MAX_RESPONSE_SIZE, SEED_SIZE};
 use vtpm::provision::ProvisionError;
 use vtpm::wire::Marshal;
@@ -39,7 +39,7 @@ impl fmt::Display for NoTpm {
 
 /// A TPM and the stack that it runs on.
 struct Device {
-    tpm: BoxedTpm,
+    tpm: Box<dyn AnyTpm>,
     stack: ServiceStack,
     response: Box<[u8; MAX_RESPONSE_SIZE]>,
 }
@@ -64,9 +64,9 @@ pub(crate) type Parameter<'a> = (&'a [u8; 16], &'a [u8]);
 pub(crate) fn make(cpuid: &CpuidTable, plan: &Plan<'_>) -> Result<TpmService, NoTpm> {
     let processor = Processor::new(cpuid, plan.secrets).map_err(|_| NoTpm::Entropy)?;
     let mut stack = ServiceStack::take().ok_or(NoTpm::Making)?;
-    let mut tpm = BoxedTpm::new(Box::new(processor));
+    let mut tpm = vtpm::boxed(Box::new(processor));
     let mut made = None;
-    stack.run(&mut || made = equip(&mut tpm, plan).ok());
+    stack.run(&mut || made = equip(&mut *tpm, plan).ok());
     let (endorsement_key, event_log) = made.ok_or(NoTpm::Making)?;
     let device = Device {
         tpm,
@@ -82,7 +82,7 @@ pub(crate) fn make(cpuid: &CpuidTable, plan: &Plan<'_>) -> Result<TpmService, No
 
 /// The endorsement key's public area, and the log of what was measured.
 fn equip(
-    tpm: &mut BoxedTpm,
+    tpm: &mut dyn AnyTpm,
     plan: &Plan<'_>,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), ProvisionError> {
     let endorsement_key = tpm.equip(&BANKS, plan.seed)?.to_bytes();
