@@ -60,7 +60,7 @@ impl Scene {
         world.machine.host.on_page(courier.honest());
         world.shared.offer(Services {
             attestation: Some(Lock::new(Attestation::new(courier.channel()).unwrap())),
-            tpm: tpm.then(|| TpmService::new(Box::new(NoTpm), endorsement_key())),
+            tpm: tpm.then(|| TpmService::new(Box::new(NoTpm), endorsement_key(), None)),
         });
         let mut scene = Self { world, courier };
         scene.blank();
