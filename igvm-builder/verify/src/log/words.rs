@@ -34,12 +34,13 @@ const EFI_RUNTIME_DRIVER: u32 = 0x8000_0005;
 const EFI_GPT: u32 = 0x8000_0006;
 const EFI_ACTION: u32 = 0x8000_0007;
 const EFI_BLOB: u32 = 0x8000_0008;
+const EFI_TABLES: u32 = 0x8000_0009;
 const EFI_BLOB2: u32 = 0x8000_000a;
 const EFI_TABLES2: u32 = 0x8000_000b;
 const EFI_VARIABLE_BOOT2: u32 = 0x8000_000c;
 const EFI_VARIABLE_AUTHORITY: u32 = 0x8000_00e0;
 
-const TYPES: [(u32, &str); 30] = [
+const TYPES: [(u32, &str); 31] = [
     (0, "EV_PREBOOT_CERT"),
     (1, "EV_POST_CODE"),
     (NO_ACTION, "EV_NO_ACTION"),
@@ -66,6 +67,7 @@ const TYPES: [(u32, &str); 30] = [
     (EFI_GPT, "EV_EFI_GPT_EVENT"),
     (EFI_ACTION, "EV_EFI_ACTION"),
     (EFI_BLOB, "EV_EFI_PLATFORM_FIRMWARE_BLOB"),
+    (EFI_TABLES, "EV_EFI_HANDOFF_TABLES"),
     (EFI_BLOB2, "EV_EFI_PLATFORM_FIRMWARE_BLOB2"),
     (EFI_TABLES2, "EV_EFI_HANDOFF_TABLES2"),
     (EFI_VARIABLE_BOOT2, "EV_EFI_VARIABLE_BOOT2"),
@@ -80,6 +82,13 @@ const VENDORS: [(Guid, &str); 3] = [
         "image security",
     ),
     (guid(0x605dab50_e046_4300_abb6_3dd810dd8b23), "shim"),
+];
+
+/// GUIDs of tables that have a name.
+const TABLES: [(Guid, &str); 3] = [
+    (guid(0xeb9d2d31_2d88_11d3_9a16_0090273fc14d), "SMBIOS"),
+    (guid(0xf2fd1544_9794_4a2c_992e_e5bbcf20e394), "SMBIOS 3"),
+    (guid(0x8868e871_e4f1_11d3_bc22_0080c73c8881), "ACPI"),
 ];
 
 /// Text that is shown of one event at most, in characters.
@@ -149,6 +158,7 @@ fn words(event: &Event<'_>) -> String {
         EFI_BLOB2 => {
             described(data).and_then(|(name, rest)| Some(format!("{name}: {}", blob(rest)?)))
         }
+        EFI_TABLES => tables(data),
         EFI_TABLES2 => described(data).map(|(name, _)| format!("tables for the OS: {name}")),
         EVENT_TAG => tagged(data),
         1 if data.len() == 16 => blob(data),
@@ -328,6 +338,19 @@ fn partitions(data: &[u8]) -> Option<String> {
 fn blob(data: &[u8]) -> Option<String> {
     let (base, size) = (u64_at(data, 0)?, u64_at(data, 8)?);
     Some(format!("firmware of {size:#x} bytes at {base:#x}"))
+}
+
+/// UEFI_HANDOFF_TABLE_POINTERS.
+fn tables(data: &[u8]) -> Option<String> {
+    let count = usize::try_from(u64_at(data, 0)?).ok()?;
+    let entries = data.get(8..)?.get(..count.checked_mul(24)?)?;
+    let names = entries.chunks_exact(24).filter_map(|entry| {
+        let guid = guid_at(entry, 0)?;
+        let known = TABLES.iter().find(|(known, _)| *known == guid);
+        Some(known.map_or_else(|| guid_text(&guid), |(_, name)| (*name).into()))
+    });
+    let names: Vec<String> = names.collect();
+    Some(format!("tables for the OS: {}", names.join(", ")))
 }
 
 /// A description behind its length, and the rest.

@@ -5,10 +5,11 @@ use protocols::snp::{CertificateKind, GuestPolicy, PlatformInfo, TcbVersion, Vmp
 
 use super::{Maker, bind, evidence, manifest, sign_again, table_entry};
 use crate::challenge::Challenge;
-use crate::claim::Id;
+use crate::claim::{Claim, Id, Outcome, Status};
 use crate::demands::Demands;
 use crate::evidence::Evidence;
 use crate::log::{Event, read};
+use crate::{Verdict, verify};
 
 /// One way. It works on any evidence of the emulated machine with all its files.
 pub struct Tampered {
@@ -18,6 +19,36 @@ pub struct Tampered {
     pub refuted: &'static [Id],
     /// Does it.
     pub apply: fn(&mut Evidence, &mut Demands),
+}
+
+impl Tampered {
+    /// The verdict on evidence that is tampered with in this way.
+    ///
+    /// # Panics
+    /// When the evidence lacks a file, or was not verified before.
+    pub fn verdict(&self, evidence: &Evidence, demands: &Demands) -> Verdict {
+        let (mut evidence, mut demands) = (evidence.clone(), demands.clone());
+        (self.apply)(&mut evidence, &mut demands);
+        verify(&evidence, &demands)
+    }
+
+    /// What is wrong with such a verdict, if it does not refute what it should, or more.
+    pub fn complaint(&self, verdict: &Verdict) -> Option<String> {
+        let is_refuted = |claim: &&Claim| claim.status == Status::Refuted;
+        let refuted: Vec<Id> = verdict
+            .claims
+            .iter()
+            .filter(is_refuted)
+            .map(|claim| claim.id)
+            .collect();
+        let is_right = refuted == self.refuted && verdict.outcome == Outcome::Refuted;
+        (!is_right).then(|| {
+            format!(
+                "{}: refuted are {refuted:?}, not {:?}",
+                self.name, self.refuted
+            )
+        })
+    }
 }
 
 /// The seed of a TPM that is not the guest's.
