@@ -31,11 +31,11 @@ pub(crate) const CHECKS: &[Check] = &[
     check("attestation/reserved bytes, other nonces", malformed),
 ];
 
-const REQUEST: u64 = at(32);
-const NONCE: u64 = at(33) - 64;
-const REPORT: u64 = at(33);
-const MANIFEST: u64 = at(34);
-const CERTIFICATES: u64 = at(35);
+const REQUEST: u64 = at(0x80);
+const NONCE: u64 = at(0x81) - 64;
+const REPORT: u64 = at(0x81);
+const MANIFEST: u64 = at(0x82);
+const CERTIFICATES: u64 = at(0x83);
 const CERTIFICATES_SIZE: u64 = 4 * PAGE_4K;
 
 /// What the buffers hold before a call.
@@ -106,7 +106,7 @@ fn nothing_was_done(reply: Reply) -> Outcome {
 }
 
 fn nothing_was_written() -> Outcome {
-    (33..39).try_for_each(|page| holds_only("a buffer", Area::WORK.page(page), UNTOUCHED))
+    (0x81..0x87).try_for_each(|page| holds_only("a buffer", Area::WORK.page(page), UNTOUCHED))
 }
 
 fn is_refused(what: &'static str, reply: Reply, want: SvsmResult) -> Outcome {
@@ -235,7 +235,7 @@ fn no_certificates() -> Outcome {
     let reply = services(|request| request.certificates = buffer(u64::MAX, 0));
     let [_, certificates] = is_attested(reply)?;
     same("length of the certificates", certificates, 0u64)?;
-    holds_only("their buffer", Area::WORK.page(35), UNTOUCHED)
+    holds_only("their buffer", Area::WORK.page(0x83), UNTOUCHED)
 }
 
 /// As Linux finds out what it needs.
@@ -382,4 +382,40 @@ fn malformed() -> Outcome {
     request.reserved = 1;
     let reply = attest(AttestationCall::SINGLE_SERVICE, &request);
     is_refused("single service", reply, SvsmResult::INVALID_PARAMETER)
+}
+
+/// Pages of each vCPU that asks at the same time as others: request and nonce, report, manifest.
+const fn own_pages(index: usize) -> [u64; 3] {
+    let first = 0x90 + 3 * index as u64;
+    [at(first), at(first + 1), at(first + 2)]
+}
+
+/// Writes the request of one of several vCPUs, and says how it is made.
+pub(super) fn prepare_own(index: usize) -> (Request, [u64; 4]) {
+    let [request, report, manifest] = own_pages(index);
+    let mut order = usual().services;
+    (order.report.gpa, order.manifest.gpa) = (report, manifest);
+    order.nonce.gpa = request + PAGE_4K - 64;
+    order.certificates = buffer(0, 0);
+    memory::write(request, &order);
+    memory::write(order.nonce.gpa, &[index as u8; 64]);
+    memory::fill(report, PAGE_4K, UNTOUCHED);
+    let call = Request {
+        protocol: ProtocolId::ATTESTATION,
+        call: AttestationCall::SERVICES.0,
+    };
+    (call, [request, PRESET, PRESET, 0])
+}
+
+/// Its report is over its own nonce.
+#[inline(never)]
+pub(super) fn is_own(index: usize) -> Outcome {
+    let [_, report, manifest] = own_pages(index);
+    let report: AttestationReport = memory::read(report);
+    let header: ServicesManifestHeader = memory::read(manifest);
+    let bytes: [u8; PAGE_4K as usize] = memory::read(manifest);
+    let manifest = bytes.get(..header.size as usize).unwrap_or_default();
+    let digest = Sha512::new_with_prefix([index as u8; 64]).chain_update(manifest);
+    holds("report data", digest.finalize()[..] == report.report_data)?;
+    same("VMPL of the report", report.vmpl, 0u32)
 }

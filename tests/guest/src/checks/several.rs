@@ -4,6 +4,7 @@
 use protocols::addr::GpaPage;
 use protocols::svsm::{CoreCall, ProtocolId, ProtocolQuery, PvalidateEntry, Request, SvsmResult};
 
+use super::attestation;
 use crate::arch::memory;
 use crate::check::{Check, Outcome, check, holds, result, same, succeeds};
 use crate::hands::{self, hand};
@@ -44,6 +45,10 @@ pub(crate) const CHECKS: &[Check] = &[
     check(
         "pvalidate/by three at once: one succeeds",
         validated_at_once,
+    ),
+    check(
+        "attestation/by three at once: each has its own",
+        attested_at_once,
     ),
     check("several vCPUs/all of them can be deleted", end),
 ];
@@ -144,6 +149,23 @@ fn at_once(call: CoreCall, arguments: impl Fn(usize) -> [u64; 4]) -> [SvsmResult
     }
     let own = svsm::call(request, arguments(0)).result;
     [own, hands::answer(1), hands::answer(2)]
+}
+
+fn attested_at_once() -> Outcome {
+    for _ in 0..ROUNDS / 4 {
+        let orders = [0, 1, 2].map(attestation::prepare_own);
+        for vcpu in [1, 2] {
+            let (request, arguments) = orders[vcpu];
+            hands::tell(vcpu, request, arguments);
+        }
+        let (request, arguments) = orders[0];
+        succeeds("result", svsm::call(request, arguments))?;
+        for vcpu in [1, 2] {
+            same("result of another", hands::answer(vcpu).0, 0u64)?;
+        }
+        [0, 1, 2].into_iter().try_for_each(attestation::is_own)?;
+    }
+    Ok(())
 }
 
 /// One of them has succeeded, and the others had one of these results.
