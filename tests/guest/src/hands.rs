@@ -89,6 +89,11 @@ pub(crate) fn tell(vcpu: usize, request: Request, arguments: [u64; 4]) {
     hand.at.store(at::CALL, Ordering::SeqCst);
 }
 
+/// Whether the hand is still at the call that it was told to make.
+pub(crate) fn is_busy(vcpu: usize) -> bool {
+    HANDS[vcpu].at.load(Ordering::SeqCst) == at::CALL
+}
+
 /// What came of the call that the hand was told to make.
 pub(crate) fn answer(vcpu: usize) -> SvsmResult {
     match wait(vcpu, at::WAITING) {

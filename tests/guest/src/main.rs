@@ -60,6 +60,7 @@ mod noise;
 mod playground;
 mod stress;
 mod svsm;
+mod tpm;
 mod vcpus;
 
 use console::println;

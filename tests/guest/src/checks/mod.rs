@@ -17,6 +17,7 @@ mod registered;
 mod remap_ca;
 mod several;
 pub(crate) mod unusable;
+mod vtpm;
 
 use crate::check::run;
 use crate::vcpus;
@@ -36,6 +37,7 @@ pub(crate) fn in_first_life() {
     run(deposit_mem::CHECKS);
     run(guest_request::CHECKS);
     run(attestation::CHECKS);
+    run(vtpm::CHECKS);
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);

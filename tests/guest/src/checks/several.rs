@@ -50,6 +50,14 @@ pub(crate) const CHECKS: &[Check] = &[
         "attestation/by three at once: each has its own",
         attested_at_once,
     ),
+    check(
+        "vtpm/2,000 commands of two at once, each answer right",
+        super::vtpm::by_two_at_once,
+    ),
+    check(
+        "vtpm/calls of others go on while an RSA key is made",
+        super::vtpm::others_go_on,
+    ),
     check("several vCPUs/all of them can be deleted", end),
 ];
 
