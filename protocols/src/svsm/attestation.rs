@@ -14,6 +14,9 @@ pub const ATTEST_REQUEST_ALIGN: u64 = 8;
 pub const GUID_SERVICES_MANIFEST: Guid = Guid::from_u128(0x63849ebb_3d92_4670_a1ff_58f9c94b87bb);
 /// The service of the vTPM protocol.
 pub const GUID_VTPM_SERVICE: Guid = Guid::from_u128(0xc476f1eb_0123_45a5_9641_b4e7dde5bfe3);
+/// Rampart's own event log, which is no protocol: what it has measured into the TPM before the
+/// guest began. Its manifest of version 0 is the log in the TCG's crypto-agile format.
+pub const GUID_EVENT_LOG: Guid = Guid::from_u128(0x75cbfa45_ec0b_42d5_bcff_c4bb82ff28c0);
 
 /// A buffer of the guest: where it begins, and its length.
 #[derive(

@@ -11,8 +11,8 @@ use protocols::ghcb::{ExitCode, GuestRequestResult};
 use protocols::ovmf::Guid;
 use protocols::snp::{AttestationReport, CertificateEntry, CertificateKind, GuestPolicy};
 use protocols::svsm::{
-    AttestBuffer, AttestNonce, AttestServices, AttestSingleService, GUID_VTPM_SERVICE, ProtocolId,
-    Request, ServicesManifestEntry, ServicesManifestHeader,
+    AttestBuffer, AttestNonce, AttestServices, AttestSingleService, GUID_EVENT_LOG,
+    GUID_VTPM_SERVICE, ProtocolId, Request, ServicesManifestEntry, ServicesManifestHeader,
 };
 use zerocopy::FromBytes;
 
@@ -55,12 +55,16 @@ type Answer = (ResultCode, Arguments);
 
 impl Scene {
     fn new(tpm: bool) -> Self {
+        Self::with(tpm.then(|| TpmService::new(Box::new(NoTpm), endorsement_key(), None)))
+    }
+
+    fn with(tpm: Option<TpmService>) -> Self {
         let courier = Courier::new(GuestPolicy::MUST_BE_ONE);
         let mut world = World::new();
         world.machine.host.on_page(courier.honest());
         world.shared.offer(Services {
             attestation: Some(Lock::new(Attestation::new(courier.channel()).unwrap())),
-            tpm: tpm.then(|| TpmService::new(Box::new(NoTpm), endorsement_key(), None)),
+            tpm,
         });
         let mut scene = Self { world, courier };
         scene.blank();
@@ -238,6 +242,35 @@ fn a_single_service_has_its_own_manifest_and_nothing_else() {
 }
 
 #[test]
+fn the_firmware_s_own_event_log_is_a_service_of_the_manifest() {
+    let log = b"what was measured".to_vec();
+    let tpm = || TpmService::new(Box::new(NoTpm), endorsement_key(), Some(log.clone()));
+    let mut scene = Scene::with(Some(tpm()));
+    let (result, registers) = scene.services(linux());
+    assert_eq!(result, ResultCode::SUCCESS);
+    let manifest = scene.manifest(registers.rcx);
+    let (header, rest) = ServicesManifestHeader::read_from_prefix(&manifest).unwrap();
+    assert_eq!((header.size as usize, header.count), (manifest.len(), 2));
+    let ([first, second], bytes) = <[ServicesManifestEntry; 2]>::read_from_prefix(rest).unwrap();
+    assert_eq!(
+        (first.guid, first.offset, first.size),
+        (GUID_VTPM_SERVICE, 72, 314)
+    );
+    assert_eq!(
+        (second.guid, second.offset, second.size),
+        (GUID_EVENT_LOG, 72 + 314, 17)
+    );
+    assert_eq!(bytes, [endorsement_key(), log.clone()].concat());
+    assert_eq!(scene.report().report_data, digest(&[0x4e; 64], &manifest));
+
+    let mut scene = Scene::with(Some(tpm()));
+    let request = single(GUID_EVENT_LOG, 0);
+    let (result, registers) = scene.call(AttestationCall::SINGLE_SERVICE, &request);
+    assert_eq!((result, registers.rcx), (ResultCode::SUCCESS, 17));
+    assert_eq!(scene.manifest(17), log);
+}
+
+#[test]
 fn unknown_services_and_versions_are_refused() {
     let mut scene = Scene::new(true);
     for (service, version) in [
@@ -245,6 +278,8 @@ fn unknown_services_and_versions_are_refused() {
         (protocols::svsm::GUID_SERVICES_MANIFEST, 0),
         (GUID_VTPM_SERVICE, 1),
         (GUID_VTPM_SERVICE, u32::MAX),
+        // There is none: nothing was measured.
+        (GUID_EVENT_LOG, 0),
     ] {
         let answer = scene.call(AttestationCall::SINGLE_SERVICE, &single(service, version));
         assert_eq!(answer, (ResultCode::INVALID_PARAMETER, preset(REQUEST)));
