@@ -60,10 +60,10 @@ pub fn verify(evidence: &Evidence, demands: &Demands) -> Verdict {
     report::check(report, chain.as_ref(), evidence, demands, &mut claims);
     let mut events = Vec::new();
     if demands.scope >= Scope::Manifest {
-        let ek = manifest::check(evidence, report, demands.vmpl, &mut claims);
+        let vouched = manifest::check(evidence, report, demands.vmpl, &mut claims);
         if demands.scope == Scope::All {
-            let pcrs = tpm::check(evidence, ek.as_ref(), &demands.pcrs, &mut claims);
-            events = log::check(evidence, pcrs.as_ref(), &mut claims);
+            let pcrs = tpm::check(evidence, vouched.ek.as_ref(), &demands.pcrs, &mut claims);
+            events = log::check(evidence, vouched.log, pcrs.as_ref(), &mut claims);
         }
     }
     Verdict {

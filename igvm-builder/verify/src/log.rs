@@ -22,9 +22,21 @@ const ONES: std::ops::RangeInclusive<usize> = 17..=22;
 /// How many PCRs a list of differences names.
 const MOST_NAMED: usize = 8;
 
+/// Whose log an event is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measurer {
+    /// The firmware at VMPL0, before the guest began.
+    Svsm,
+    /// The guest's firmware, loader and kernel.
+    Guest,
+}
+
 /// An event in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Named {
+    /// Who measured it.
+    pub by: Measurer,
     /// The PCR.
     pub pcr: u32,
     /// Its type.
@@ -35,15 +47,17 @@ pub struct Named {
     pub proof: Proof,
 }
 
-/// Says what becomes of the log; its events in words.
-pub fn check(evidence: &Evidence, pcrs: Option<&Pcrs>, claims: &mut Claims) -> Vec<Named> {
-    let log = match evidence.log.as_deref().map(read) {
-        Some(Ok(log)) => log,
-        other => {
-            let failure = match other {
-                Some(Err(why)) => Failure::Refuted(why),
-                _ => Failure::Unproven("there is no event log".into()),
-            };
+/// Says what becomes of the guest's log, and of the firmware's own if the manifest has one;
+/// their events in words.
+pub fn check(
+    evidence: &Evidence,
+    own: Option<&[u8]>,
+    pcrs: Option<&Pcrs>,
+    claims: &mut Claims,
+) -> Vec<Named> {
+    let logs = match logs(evidence, own) {
+        Ok(logs) => logs,
+        Err(failure) => {
             claims.add(Id::LogFormat, Err(failure));
             for id in [Id::LogReplay, Id::LogNames] {
                 claims.add(id, unproven("there is no event log that can be read"));
@@ -51,30 +65,68 @@ pub fn check(evidence: &Evidence, pcrs: Option<&Pcrs>, claims: &mut Claims) -> V
             return Vec::new();
         }
     };
-    let banks: Vec<_> = log.banks.iter().map(|(alg, _)| parse::bank(*alg)).collect();
-    claims.add(
-        Id::LogFormat,
-        Ok(format!(
-            "{} events, with {}",
-            log.events.len(),
-            banks.join(", ")
-        )),
-    );
-    claims.add(Id::LogReplay, replay(&log, pcrs));
-    let named: Vec<_> = log.events.iter().map(describe).collect();
+    claims.add(Id::LogFormat, Ok(logs.words()));
+    claims.add(Id::LogReplay, replay(&logs, pcrs));
+    let own = logs.own.iter().flat_map(|log| &log.events);
+    let named = own.map(|event| describe(event, Measurer::Svsm));
+    let of_guest = logs.guest.events.iter();
+    let named: Vec<_> = named
+        .chain(of_guest.map(|event| describe(event, Measurer::Guest)))
+        .collect();
     claims.add(Id::LogNames, names(&named));
     named
 }
 
+/// The logs, in the order in which they were measured.
+struct Logs<'a> {
+    /// The firmware's at VMPL0.
+    own: Option<Log<'a>>,
+    guest: Log<'a>,
+}
+
+fn logs<'a>(evidence: &'a Evidence, own: Option<&'a [u8]>) -> Result<Logs<'a>, Failure> {
+    let Some(guest) = &evidence.log else {
+        return unproven("there is no event log");
+    };
+    let own = own.map(read).transpose();
+    let own = own.map_err(|why| Failure::Refuted(format!("in the manifest: {why}")))?;
+    let guest = read(guest).map_err(Failure::Refuted)?;
+    Ok(Logs { own, guest })
+}
+
+impl<'a> Logs<'a> {
+    fn events(&self) -> impl Iterator<Item = &Event<'a>> {
+        let own = self.own.iter().flat_map(|log| &log.events);
+        own.chain(&self.guest.events)
+    }
+
+    fn words(&self) -> String {
+        let guest = &self.guest;
+        let banks: Vec<_> = guest
+            .banks
+            .iter()
+            .map(|(alg, _)| parse::bank(*alg))
+            .collect();
+        let own = self.own.as_ref().map_or_else(String::new, |own| {
+            format!(", after {} of the firmware's own", own.events.len())
+        });
+        format!(
+            "{} events{own}, with {}",
+            guest.events.len(),
+            banks.join(", ")
+        )
+    }
+}
+
 /// The PCRs of a bank after all events.
-fn replayed(log: &Log<'_>, bank: HashAlg) -> Option<BTreeMap<u32, Vec<u8>>> {
+fn replayed(logs: &Logs<'_>, bank: HashAlg) -> Option<BTreeMap<u32, Vec<u8>>> {
     let mut pcrs = BTreeMap::new();
-    for event in &log.events {
+    for event in logs.events() {
         if event.is_measured() {
             let digest = event.digest(bank)?;
             let pcr = pcrs
                 .entry(event.pcr)
-                .or_insert_with(|| initial(log, bank, event.pcr));
+                .or_insert_with(|| initial(logs, bank, event.pcr));
             *pcr = bank.digest(&[pcr, digest]).to_vec();
         }
     }
@@ -82,16 +134,16 @@ fn replayed(log: &Log<'_>, bank: HashAlg) -> Option<BTreeMap<u32, Vec<u8>>> {
 }
 
 /// A PCR after a reset.
-fn initial(log: &Log<'_>, bank: HashAlg, pcr: u32) -> Vec<u8> {
+fn initial(logs: &Logs<'_>, bank: HashAlg, pcr: u32) -> Vec<u8> {
     let is_of_ones = usize::try_from(pcr).is_ok_and(|pcr| ONES.contains(&pcr));
     let mut value = vec![if is_of_ones { 0xff } else { 0 }; bank.digest_size()];
     if let (0, Some(last)) = (pcr, value.last_mut()) {
-        *last = log.startup_locality;
+        *last = logs.guest.startup_locality;
     }
     value
 }
 
-fn replay(log: &Log<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
+fn replay(logs: &Logs<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
     let Some(pcrs) = pcrs else {
         return unproven("there are no PCR values that were quoted");
     };
@@ -100,7 +152,7 @@ fn replay(log: &Log<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
     let mut wrong = Vec::new();
     let mut extended = 0;
     for bank in &banks {
-        let Some(replayed) = replayed(log, *bank) else {
+        let Some(replayed) = replayed(logs, *bank) else {
             return refuted(format!("the log has no digests of {}", bank_name(*bank)));
         };
         let of_bank = pcrs.iter().filter(|((of, _), _)| of == bank);
@@ -110,7 +162,7 @@ fn replay(log: &Log<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
             extended += usize::from(expected.is_some());
             let is_explained = match expected {
                 Some(expected) => expected == value,
-                None => initial(log, *bank, number) == *value,
+                None => initial(logs, *bank, number) == *value,
             };
             if !is_explained {
                 let why = match expected {

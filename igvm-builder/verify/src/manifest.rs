@@ -1,6 +1,8 @@
 //! The services manifest (AMD publication 58019, attestation protocol), and what binds
 //! it to the report.
 
+use protocols::ovmf::Guid;
+use protocols::svsm::{GUID_EVENT_LOG, GUID_SERVICES_MANIFEST, GUID_VTPM_SERVICE};
 use sha2::{Digest, Sha512};
 use vtpm::wire::{Marshal, ObjectAttributes, Public, Unmarshal};
 
@@ -9,31 +11,8 @@ use crate::claim::{Claims, Failure, Id, refuted, unproven};
 use crate::evidence::Evidence;
 use crate::report::Report;
 
-/// A GUID as EFI writes it: the first three fields little-endian.
-pub type Guid = [u8; 16];
-
-/// A GUID's bytes by its text without the hyphens, read as one number.
-pub const fn guid(text: u128) -> Guid {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = text.to_be_bytes();
-    let [i, j, k, l, m, n, o, p] = rest;
-    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
-}
-
-/// What a services manifest begins with.
-pub const SERVICES: Guid = guid(0x63849ebb_3d92_4670_a1ff_58f9c94b87bb);
-/// The vTPM's entry.
-pub const VTPM: Guid = guid(0xc476f1eb_0123_45a5_9641_b4e7dde5bfe3);
 /// The entry of UEFI's variables.
-const UEFI_MM: Guid = guid(0xa4453a59_9e1b_4787_a033_1986d6adbe55);
-
-/// A GUID's text.
-pub fn guid_text(guid: &Guid) -> String {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = *guid;
-    let head = [d, c, b, a, f, e, h, g].map(|byte| format!("{byte:02x}"));
-    let rest = rest.map(|byte| format!("{byte:02x}"));
-    let [a, b, c, d] = [&head[..4], &head[4..6], &head[6..], &rest[..2]].map(<[String]>::concat);
-    format!("{a}-{b}-{c}-{d}-{}", rest[2..].concat())
-}
+const UEFI_MM: Guid = Guid::from_u128(0xa4453a59_9e1b_4787_a033_1986d6adbe55);
 
 /// A service and its own manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +26,10 @@ pub struct Service<'a> {
 impl Service<'_> {
     fn name(&self) -> String {
         match self.guid {
-            VTPM => "vTPM".into(),
+            GUID_VTPM_SERVICE => "vTPM".into(),
+            GUID_EVENT_LOG => "the firmware's own event log".into(),
             UEFI_MM => "UEFI variables".into(),
-            other => format!("service {}", guid_text(&other)),
+            other => format!("service {other}"),
         }
     }
 }
@@ -68,7 +48,7 @@ pub enum Manifest<'a> {
 /// # Errors
 /// In words, what is wrong.
 pub fn read(bytes: &[u8]) -> Result<Manifest<'_>, String> {
-    let Some(rest) = bytes.strip_prefix(&SERVICES) else {
+    let Some(rest) = bytes.strip_prefix(&GUID_SERVICES_MANIFEST.0) else {
         return match bytes {
             [] => Err("it is empty".into()),
             _ => Ok(Manifest::Single(bytes)),
@@ -97,20 +77,29 @@ pub fn read(bytes: &[u8]) -> Result<Manifest<'_>, String> {
         let end = offset.checked_add(length);
         let manifest = end.and_then(|end| bytes.get(offset..end));
         services.push(Service {
-            guid: *guid,
+            guid: Guid(*guid),
             manifest: manifest.ok_or_else(|| format!("entry {index} lies outside of it"))?,
         });
     }
     Ok(Manifest::Services(services))
 }
 
-/// Says what becomes of nonce and manifest; the EK that the manifest vouches for.
-pub fn check(
-    evidence: &Evidence,
+/// What a manifest vouches for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouched<'a> {
+    /// The TPM's endorsement key.
+    pub ek: Option<Public>,
+    /// What the firmware has measured before the guest began.
+    pub log: Option<&'a [u8]>,
+}
+
+/// Says what becomes of nonce and manifest, and what the manifest vouches for.
+pub fn check<'a>(
+    evidence: &'a Evidence,
     report: Option<&Report>,
     vmpl: u32,
     claims: &mut Claims,
-) -> Option<Public> {
+) -> Vouched<'a> {
     claims.add(Id::ReportData, binding(evidence, report));
     let manifest = evidence.manifest.as_deref().map(read);
     let found = match &manifest {
@@ -128,6 +117,13 @@ pub fn check(
         }
     };
     claims.add(Id::ManifestFormat, found);
+    let log = match &manifest {
+        Some(Ok(Manifest::Services(services))) => {
+            let mut logs = services.iter().filter(|one| one.guid == GUID_EVENT_LOG);
+            logs.next().map(|service| service.manifest)
+        }
+        _ => None,
+    };
     let (ek, found) = match manifest {
         Some(Ok(manifest)) => match endorsement_key(&manifest) {
             Ok(ek) if vmpl != 0 => (
@@ -143,7 +139,7 @@ pub fn check(
         _ => (None, unproven("there is no manifest that can be read")),
     };
     claims.add(Id::ManifestVtpm, found);
-    ek
+    Vouched { ek, log }
 }
 
 fn binding(evidence: &Evidence, report: Option<&Report>) -> Result<String, Failure> {
@@ -179,7 +175,9 @@ fn endorsement_key(manifest: &Manifest<'_>) -> Result<Public, String> {
     let bytes = match manifest {
         Manifest::Single(bytes) => bytes,
         Manifest::Services(services) => {
-            let mut vtpms = services.iter().filter(|service| service.guid == VTPM);
+            let mut vtpms = services
+                .iter()
+                .filter(|service| service.guid == GUID_VTPM_SERVICE);
             match (vtpms.next(), vtpms.next()) {
                 (Some(vtpm), None) => vtpm.manifest,
                 (None, _) => return Err("it names no vTPM".into()),
@@ -206,11 +204,11 @@ mod tests {
     fn manifest(entries: &[(Guid, &[u8])]) -> Vec<u8> {
         let mut offset = 24 + 24 * entries.len();
         let size = offset + entries.iter().map(|entry| entry.1.len()).sum::<usize>();
-        let mut out = SERVICES.to_vec();
+        let mut out = GUID_SERVICES_MANIFEST.0.to_vec();
         out.extend((size as u32).to_le_bytes());
         out.extend((entries.len() as u32).to_le_bytes());
         for (guid, bytes) in entries {
-            out.extend(guid);
+            out.extend(guid.0);
             out.extend((offset as u32).to_le_bytes());
             out.extend((bytes.len() as u32).to_le_bytes());
             offset += bytes.len();
@@ -221,26 +219,24 @@ mod tests {
 
     #[test]
     fn services_are_found_where_it_says() {
-        let bytes = manifest(&[(UEFI_MM, b"ab"), (VTPM, b"c")]);
+        let bytes = manifest(&[(UEFI_MM, b"ab"), (GUID_VTPM_SERVICE, b"c")]);
         let Ok(Manifest::Services(found)) = read(&bytes) else {
             panic!()
         };
         assert_eq!(found[1].manifest, b"c");
         assert_eq!(found[0].name(), "UEFI variables");
-        assert_eq!(bytes[..4], [0xbb, 0x9e, 0x84, 0x63]);
-        assert_eq!(guid_text(&VTPM), "c476f1eb-0123-45a5-9641-b4e7dde5bfe3");
     }
 
     proptest! {
         #[test]
         fn any_cut_of_it_is_an_error(at in 16usize..74) {
-            let bytes = manifest(&[(UEFI_MM, b"ab"), (VTPM, b"c")]);
+            let bytes = manifest(&[(UEFI_MM, b"ab"), (GUID_VTPM_SERVICE, b"c")]);
             prop_assert!(read(&bytes[..at]).is_err());
         }
 
         #[test]
         fn any_bytes_are_looked_at(bytes: Vec<u8>) {
-            let bytes = [&SERVICES[..], &bytes].concat();
+            let bytes = [&GUID_SERVICES_MANIFEST.0[..], &bytes].concat();
             let _ = read(&bytes);
         }
     }

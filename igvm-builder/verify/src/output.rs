@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use rampart_verify::Verdict;
 use rampart_verify::claim::{Outcome, Status};
-use rampart_verify::log::Proof;
+use rampart_verify::log::{Measurer, Proof};
 
 /// Columns of a line of text.
 const WIDTH: usize = 100;
@@ -34,9 +34,13 @@ pub(crate) fn text(verdict: &Verdict) -> String {
             Proof::Wrong => '!',
             Proof::NotMeasured => '-',
         };
+        let by = match event.by {
+            Measurer::Svsm => "by the firmware at VMPL0, ",
+            Measurer::Guest => "",
+        };
         let _ = writeln!(
             out,
-            "{mark} PCR {:<2} {}: {}",
+            "{mark} PCR {:<2} {by}{}: {}",
             event.pcr, event.kind, event.text
         );
     }

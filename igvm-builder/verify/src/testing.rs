@@ -7,9 +7,11 @@ mod tamper;
 mod tpm;
 
 use der::DateTime;
+use protocols::ovmf::Guid;
 use protocols::snp::{
     AttestationReport, CertificateKind, GuestPolicy, ReportRequest, Vmpl, certificates,
 };
+use protocols::svsm::{GUID_EVENT_LOG, GUID_SERVICES_MANIFEST, GUID_VTPM_SERVICE};
 use sha2::{Digest as _, Sha512};
 use snp_model::psp::chip::{Chip, Processor, ReportVersion};
 use snp_model::psp::emulated;
@@ -25,7 +27,6 @@ use crate::challenge::{Challenge, NONCE, SECRET};
 use crate::demands::Demands;
 use crate::evidence::Evidence;
 use crate::hex;
-use crate::manifest::{SERVICES, VTPM};
 
 /// The launch digest of the made-up image.
 pub const MEASUREMENT: [u8; 48] = [0x5a; 48];
@@ -42,14 +43,14 @@ pub fn demands() -> Demands {
 }
 
 /// A services manifest with these services.
-pub fn manifest(services: &[([u8; 16], &[u8])]) -> Vec<u8> {
+pub fn manifest(services: &[(Guid, &[u8])]) -> Vec<u8> {
     let mut offset = 24 + 24 * services.len();
     let size = offset + services.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
-    let mut out = SERVICES.to_vec();
+    let mut out = GUID_SERVICES_MANIFEST.0.to_vec();
     out.extend((size as u32).to_le_bytes());
     out.extend((services.len() as u32).to_le_bytes());
     for (guid, bytes) in services {
-        out.extend(guid);
+        out.extend(guid.0);
         out.extend((offset as u32).to_le_bytes());
         out.extend((bytes.len() as u32).to_le_bytes());
         offset += bytes.len();
@@ -66,6 +67,23 @@ pub fn evidence(seed: u64) -> Evidence {
     round(&mut Maker::new(seed))
 }
 
+/// Genuine evidence of firmware that measures the host's parameters first.
+///
+/// # Panics
+/// When the TPM does not do what it is for.
+pub fn evidence_with_parameters(seed: u64) -> Evidence {
+    let mut maker = Maker::new(seed);
+    let own = maker.measure_parameters();
+    let mut evidence = round(&mut maker);
+    let services = [
+        (GUID_VTPM_SERVICE, &maker.ek.to_bytes()[..]),
+        (GUID_EVENT_LOG, &own),
+    ];
+    evidence.manifest = Some(manifest(&services));
+    bind(&mut evidence);
+    evidence
+}
+
 /// Genuine evidence of one round with a TPM.
 ///
 /// # Panics
@@ -79,7 +97,7 @@ pub fn round(maker: &mut Maker) -> Evidence {
     let (quote, signature, pcrs) = maker.quote(&nonce);
     let mut evidence = Evidence {
         nonce: Some(nonce.to_vec()),
-        manifest: Some(manifest(&[(VTPM, &ek.to_bytes())])),
+        manifest: Some(manifest(&[(GUID_VTPM_SERVICE, &ek.to_bytes())])),
         ek: Some(tpm::tpm2b(&ek)),
         ak: Some(tpm::tpm2b(&ak)),
         credential_blob: Some(challenge.blob),

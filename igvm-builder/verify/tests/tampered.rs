@@ -7,8 +7,8 @@ use rampart_verify::claim::{Id, Outcome, Status};
 use rampart_verify::demands::Scope;
 use rampart_verify::evidence::Evidence;
 use rampart_verify::testing::{
-    Maker, TAMPERED, ak_attributes, bind, demands, ecdsa, evidence, round, rsa, sign_again,
-    signing, turin,
+    Maker, TAMPERED, ak_attributes, bind, demands, ecdsa, evidence, evidence_with_parameters,
+    round, rsa, sign_again, signing, turin,
 };
 use rampart_verify::{Verdict, verify};
 use snp_model::psp::chip::ReportVersion;
@@ -44,8 +44,8 @@ fn genuine_evidence_is_verified_claim_by_claim() {
 fn events(verdict: &Verdict) -> String {
     let events = verdict.events.iter().map(|event| {
         format!(
-            "{:?} PCR {} {}: {}\n",
-            event.proof, event.pcr, event.kind, event.text
+            "{:?} {:?} PCR {} {}: {}\n",
+            event.by, event.proof, event.pcr, event.kind, event.text
         )
     });
     events.collect()
@@ -220,6 +220,48 @@ fn certificates_may_come_as_files_and_authorities_may_be_left_out() {
     assert_verified(&files);
     files.ark = Some(chain.ark);
     assert_verified(&files);
+}
+
+#[test]
+fn the_firmware_s_own_log_comes_before_the_guest_s() {
+    let genuine = evidence_with_parameters(1);
+    assert_verified(&genuine);
+    let named = events(&verify(&genuine, &demands()));
+    let own: String = named
+        .lines()
+        .take(2)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(
+        own,
+        "Svsm Digest PCR 8 EV_NONHOST_CONFIG: parameter RampartMemoryMap: 48 bytes, 0000000000000000…\n\
+         Svsm Digest PCR 8 EV_NONHOST_CONFIG: parameter RampartVpCount: 04000000\n"
+    );
+    // Another log in the manifest does not explain the PCRs, and one that is cut off nothing.
+    let refuted = |change: fn(&mut Vec<u8>)| {
+        let mut changed = genuine.clone();
+        change(changed.manifest.as_mut().unwrap());
+        bind(&mut changed);
+        let verdict = verify(&changed, &demands());
+        words(&verdict, |status| status == Status::Refuted)
+    };
+    let changed = refuted(|manifest| {
+        let digest = manifest.len() - 20 - 4 - 48;
+        manifest[digest] ^= 1;
+    });
+    assert!(changed.contains("log.replay: PCR 8 of sha384"), "{changed}");
+    let cut = refuted(|manifest| {
+        manifest.pop();
+        let size = (manifest.len() as u32).to_le_bytes();
+        manifest[16..20].copy_from_slice(&size);
+        let last = 24 + 24 + 20;
+        let size = u32::from_le_bytes(manifest[last..last + 4].try_into().unwrap()) - 1;
+        manifest[last..last + 4].copy_from_slice(&size.to_le_bytes());
+    });
+    assert!(
+        cut.starts_with("REFUTED log.format: in the manifest: it ends"),
+        "{cut}"
+    );
 }
 
 /// Of OVMF and Linux under Rampart.

@@ -1,12 +1,12 @@
 //! Events in words, and whether their digests show that the words are true.
 
+use protocols::ovmf::Guid;
 use serde::Serialize;
 use vtpm::crypto::hash::HashAlg;
 
-use super::Named;
 use super::parse::{Event, NO_ACTION};
+use super::{Measurer, Named};
 use crate::hex;
-use crate::manifest::{Guid, guid, guid_text};
 
 /// How far an event's own words can be believed, given that its digest was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +26,7 @@ const SEPARATOR: u32 = 4;
 const EVENT_TAG: u32 = 6;
 const S_CRTM_VERSION: u32 = 8;
 const IPL: u32 = 0xd;
+const NONHOST_CONFIG: u32 = 0x10;
 const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
 const EFI_VARIABLE_BOOT: u32 = 0x8000_0002;
 const EFI_APPLICATION: u32 = 0x8000_0003;
@@ -56,7 +57,7 @@ const TYPES: [(u32, &str); 31] = [
     (IPL, "EV_IPL"),
     (0xe, "EV_IPL_PARTITION_DATA"),
     (0xf, "EV_NONHOST_CODE"),
-    (0x10, "EV_NONHOST_CONFIG"),
+    (NONHOST_CONFIG, "EV_NONHOST_CONFIG"),
     (0x11, "EV_NONHOST_INFO"),
     (0x12, "EV_OMIT_BOOT_DEVICE_EVENTS"),
     (EFI_VARIABLE_DRIVER_CONFIG, "EV_EFI_VARIABLE_DRIVER_CONFIG"),
@@ -76,28 +77,44 @@ const TYPES: [(u32, &str); 31] = [
 
 /// GUIDs of variables that have a name.
 const VENDORS: [(Guid, &str); 3] = [
-    (guid(0x8be4df61_93ca_11d2_aa0d_00e098032b8c), "EFI global"),
     (
-        guid(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f),
+        Guid::from_u128(0x8be4df61_93ca_11d2_aa0d_00e098032b8c),
+        "EFI global",
+    ),
+    (
+        Guid::from_u128(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f),
         "image security",
     ),
-    (guid(0x605dab50_e046_4300_abb6_3dd810dd8b23), "shim"),
+    (
+        Guid::from_u128(0x605dab50_e046_4300_abb6_3dd810dd8b23),
+        "shim",
+    ),
 ];
 
 /// GUIDs of tables that have a name.
 const TABLES: [(Guid, &str); 3] = [
-    (guid(0xeb9d2d31_2d88_11d3_9a16_0090273fc14d), "SMBIOS"),
-    (guid(0xf2fd1544_9794_4a2c_992e_e5bbcf20e394), "SMBIOS 3"),
-    (guid(0x8868e871_e4f1_11d3_bc22_0080c73c8881), "ACPI"),
+    (
+        Guid::from_u128(0xeb9d2d31_2d88_11d3_9a16_0090273fc14d),
+        "SMBIOS",
+    ),
+    (
+        Guid::from_u128(0xf2fd1544_9794_4a2c_992e_e5bbcf20e394),
+        "SMBIOS 3",
+    ),
+    (
+        Guid::from_u128(0x8868e871_e4f1_11d3_bc22_0080c73c8881),
+        "ACPI",
+    ),
 ];
 
 /// Text that is shown of one event at most, in characters.
 const MOST_TEXT: usize = 160;
 
 /// An event in words.
-pub fn describe(event: &Event<'_>) -> Named {
+pub fn describe(event: &Event<'_>, by: Measurer) -> Named {
     let kind = TYPES.iter().find(|(number, _)| *number == event.kind);
     Named {
+        by,
         pcr: event.pcr,
         kind: kind.map_or_else(
             || format!("type {:#x}", event.kind),
@@ -161,6 +178,7 @@ fn words(event: &Event<'_>) -> String {
         EFI_TABLES => tables(data),
         EFI_TABLES2 => described(data).map(|(name, _)| format!("tables for the OS: {name}")),
         EVENT_TAG => tagged(data),
+        NONHOST_CONFIG => parameter(data),
         1 if data.len() == 16 => blob(data),
         _ => None,
     };
@@ -189,7 +207,7 @@ fn u64_at(data: &[u8], at: usize) -> Option<u64> {
 }
 
 fn guid_at(data: &[u8], at: usize) -> Option<Guid> {
-    data.get(at..)?.first_chunk().copied()
+    data.get(at..)?.first_chunk().copied().map(Guid)
 }
 
 /// UTF-16 up to a zero.
@@ -259,7 +277,7 @@ fn variable(data: &[u8]) -> Option<Variable<'_>> {
 impl Variable<'_> {
     fn words(&self) -> String {
         let vendor = VENDORS.iter().find(|(known, _)| *known == self.vendor);
-        let vendor = vendor.map_or_else(|| guid_text(&self.vendor), |(_, name)| (*name).into());
+        let vendor = vendor.map_or_else(|| self.vendor.to_string(), |(_, name)| (*name).into());
         let name = utf16(self.name);
         let value = match (name.as_str(), self.data) {
             ("SecureBoot", [0]) => "off".into(),
@@ -316,7 +334,7 @@ fn device_path(mut rest: &[u8]) -> String {
             (4, 1) => "partition".into(),
             (4, 4) => utf16(body),
             (1 | 3 | 4, 3 | 4 | 6 | 7 | 10) if body.len() >= 16 => {
-                guid_at(body, 0).map_or_else(String::new, |guid| guid_text(&guid))
+                guid_at(body, 0).map_or_else(String::new, |guid| guid.to_string())
             }
             _ => format!("node {kind}.{sub}"),
         });
@@ -331,7 +349,7 @@ fn device_path(mut rest: &[u8]) -> String {
 fn partitions(data: &[u8]) -> Option<String> {
     let disk = guid_at(data, 56)?;
     let count = u64_at(data, 92)?;
-    Some(format!("disk {} with {count} partitions", guid_text(&disk)))
+    Some(format!("disk {disk} with {count} partitions"))
 }
 
 /// EFI_PLATFORM_FIRMWARE_BLOB.
@@ -347,7 +365,7 @@ fn tables(data: &[u8]) -> Option<String> {
     let names = entries.chunks_exact(24).filter_map(|entry| {
         let guid = guid_at(entry, 0)?;
         let known = TABLES.iter().find(|(known, _)| *known == guid);
-        Some(known.map_or_else(|| guid_text(&guid), |(_, name)| (*name).into()))
+        Some(known.map_or_else(|| guid.to_string(), |(_, name)| (*name).into()))
     });
     let names: Vec<String> = names.collect();
     Some(format!("tables for the OS: {}", names.join(", ")))
@@ -358,6 +376,17 @@ fn described(data: &[u8]) -> Option<(String, &[u8])> {
     let (size, rest) = data.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*size))?;
     Some((printable(&String::from_utf8_lossy(name)), rest))
+}
+
+/// A parameter of the host's, as Rampart measures it: a name of sixteen bytes and the
+/// parameter.
+fn parameter(data: &[u8]) -> Option<String> {
+    let (name, value) = data.split_at_checked(16)?;
+    let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
+    if !name.starts_with("Rampart") {
+        return None;
+    }
+    Some(format!("parameter {}: {}", printable(name), text(value)))
 }
 
 /// TCG_PCClientTaggedEvent: Linux's loader says so what it measured.
@@ -375,17 +404,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(kind: u32, data: &[u8]) -> Named {
-        describe(&Event {
+        let digest = HashAlg::Sha256.digest(&[data]);
+        let event = Event {
             pcr: 1,
             kind,
-            digests: vec![(0xb, &HashAlg::Sha256.digest(&[data]))],
+            digests: vec![(0xb, &digest)],
             data,
-        })
+        };
+        describe(&event, Measurer::Guest)
     }
 
     fn variable(name: &str, value: &[u8]) -> Vec<u8> {
         let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut data = VENDORS[0].0.to_vec();
+        let mut data = VENDORS[0].0.0.to_vec();
         data.extend((name.len() as u64 / 2).to_le_bytes());
         data.extend((value.len() as u64).to_le_bytes());
         data.extend(name);
@@ -416,12 +447,12 @@ mod tests {
             digests: vec![(0xb, &measured)],
             data: &said,
         };
-        assert_eq!(describe(&lie).proof, Proof::Wrong);
+        assert_eq!(describe(&lie, Measurer::Guest).proof, Proof::Wrong);
         let program = Event {
             kind: EFI_APPLICATION,
             ..lie
         };
-        assert_eq!(describe(&program).proof, Proof::LogAlone);
+        assert_eq!(describe(&program, Measurer::Guest).proof, Proof::LogAlone);
     }
 
     proptest! {

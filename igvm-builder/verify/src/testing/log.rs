@@ -1,10 +1,11 @@
 //! An event log as OVMF and Linux leave one.
 
-use super::tpm::BANKS;
-use crate::manifest::{Guid, guid};
+use protocols::ovmf::Guid;
 
-const EFI_GLOBAL: Guid = guid(0x8be4df61_93ca_11d2_aa0d_00e098032b8c);
-const IMAGE_SECURITY: Guid = guid(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f);
+use super::tpm::BANKS;
+
+const EFI_GLOBAL: Guid = Guid::from_u128(0x8be4df61_93ca_11d2_aa0d_00e098032b8c);
+const IMAGE_SECURITY: Guid = Guid::from_u128(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f);
 
 /// An event that is measured.
 pub(super) struct Event {
@@ -35,7 +36,7 @@ fn plain(pcr: u32, kind: u32, data: &[u8]) -> Event {
 }
 
 fn variable(vendor: Guid, name: &str, value: &[u8]) -> Vec<u8> {
-    let mut data = vendor.to_vec();
+    let mut data = vendor.0.to_vec();
     data.extend((name.len() as u64).to_le_bytes());
     data.extend((value.len() as u64).to_le_bytes());
     data.extend(utf16(name));
@@ -78,6 +79,17 @@ fn tagged(pcr: u32, tag: u32, text: &[u8], measured: &[u8]) -> Event {
 }
 
 impl EventLog {
+    /// What Rampart measures of the host's parameters, in the form of its log.
+    pub(super) fn of_parameters() -> Self {
+        let event = |name: &[u8; 16], value: &[u8]| plain(8, 0x10, &[name, value].concat());
+        Self {
+            events: vec![
+                event(b"RampartMemoryMap", &[0; 48]),
+                event(b"RampartVpCount\0\0", &[4, 0, 0, 0]),
+            ],
+        }
+    }
+
     pub(super) fn of_a_boot() -> Self {
         let mut blob = vec![5];
         blob.extend(b"DXEFV");

@@ -146,7 +146,15 @@ impl Maker {
 
     /// Measures as OVMF and Linux do, and gives the log.
     pub(super) fn boot(&mut self) -> Vec<u8> {
-        let log = EventLog::of_a_boot();
+        self.measure(&EventLog::of_a_boot())
+    }
+
+    /// Measures as the firmware at VMPL0 does, and gives its log.
+    pub(super) fn measure_parameters(&mut self) -> Vec<u8> {
+        self.measure(&EventLog::of_parameters())
+    }
+
+    fn measure(&mut self, log: &EventLog) -> Vec<u8> {
         for event in &log.events {
             let mut digests = (BANKS.len() as u32).to_be_bytes().to_vec();
             for bank in BANKS {
