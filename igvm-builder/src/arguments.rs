@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Build an image from its manifest.
+    ///
+    /// Of an image with firmware-by-hash, the firmware is written beside it, as
+    /// FILE with the extension .firmware in the place of its own.
     Build {
         /// The manifest, for example images/rampart.toml.
         manifest: PathBuf,

@@ -22,6 +22,8 @@ pub struct Image {
     pub bytes: Vec<u8>,
     /// The pages of its launch.
     pub cost: Cost,
+    /// The guest firmware, if the host has to give it.
+    pub firmware: Option<Vec<u8>>,
     /// What the image will not do, though it can be built.
     pub warnings: Vec<String>,
 }
@@ -39,6 +41,7 @@ pub fn build(path: &Path) -> Result<Image> {
             stage2: &read("svsm.stage2", &svsm.stage2).with_context(in_manifest)?,
             kernel: &read("svsm.kernel", &svsm.kernel).with_context(in_manifest)?,
             firmware: &firmware,
+            firmware_by_hash: manifest.firmware_by_hash,
             policy: manifest.policy,
             sev_features,
             guest_vmpl: svsm.guest_vmpl,
@@ -70,6 +73,7 @@ pub fn build(path: &Path) -> Result<Image> {
     Ok(Image {
         bytes,
         cost,
+        firmware: manifest.firmware_by_hash.then_some(firmware),
         warnings,
     })
 }

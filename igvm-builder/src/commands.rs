@@ -25,12 +25,18 @@ struct Built {
     warnings: Vec<String>,
 }
 
+/// Of the file with the guest firmware that the host has to give.
+const FIRMWARE_EXTENSION: &str = "firmware";
+
 pub(crate) fn build(manifest: &Path, out: &Path, json: bool) -> Result<()> {
     let image = igvm_builder::build::build(manifest)?;
     for warning in &image.warnings {
         eprintln!("warning: {warning}");
     }
     write(out, &image.bytes)?;
+    if let Some(firmware) = &image.firmware {
+        write(&out.with_extension(FIRMWARE_EXTENSION), firmware)?;
+    }
     let cost = image.cost;
     let bytes = image.bytes.len();
     let text = format!(

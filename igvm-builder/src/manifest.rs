@@ -4,6 +4,7 @@
 //! policy = 0x30000                      # SNP guest policy
 //! firmware = ".cache/guest/OVMF.fd"     # raw image or ELF
 //! max-launch-pages = 560                # optional: the budget of the build
+//! firmware-by-hash = true               # optional, with [svsm]: the host gives the firmware
 //!
 //! [svsm]                                # absent: the firmware boots alone
 //! guest-vmpl = 2
@@ -64,6 +65,9 @@ pub struct Manifest {
     pub sev_features: u64,
     /// The guest firmware: a raw image or an ELF file that ends at 4 GiB.
     pub firmware: PathBuf,
+    /// The image has the firmware's hash alone, and the host gives the firmware.
+    #[serde(default)]
+    pub firmware_by_hash: bool,
     /// The most pages that the launch may load.
     pub max_launch_pages: Option<u64>,
     /// Rampart itself; without it the firmware boots alone at VMPL0.
@@ -141,6 +145,12 @@ impl Manifest {
             features,
             features & FEATURE_SNP != 0,
             "bit 0 (SNP) must be set",
+        )?;
+        check(
+            "firmware-by-hash",
+            manifest.firmware_by_hash.into(),
+            !manifest.firmware_by_hash || manifest.svsm.is_some(),
+            "nobody would check the hash without [svsm]",
         )?;
         if let Some(svsm) = &manifest.svsm {
             let (vmpl, c_bit) = (svsm.guest_vmpl.into(), svsm.c_bit.into());
@@ -265,6 +275,19 @@ kernel = "target/kernel"
         assert!(high.starts_with("svsm.measure-parameters = 0x10"), "{high}");
         assert!(refused("identity = \"persistent\"").starts_with("svsm.identity"));
         assert!(refused("identity = \"mine\"").contains("mine"));
+    }
+
+    #[test]
+    fn a_hash_needs_somebody_to_check_it() {
+        let by_hash = SVSM.replace("[svsm]", "firmware-by-hash = true\n[svsm]");
+        assert!(Manifest::parse(&by_hash).unwrap().firmware_by_hash);
+        assert!(!Manifest::parse(SVSM).unwrap().firmware_by_hash);
+        let alone = "policy = 0x30000\nfirmware = \"a\"\nfirmware-by-hash = true";
+        let error = Manifest::parse(alone).unwrap_err().to_string();
+        assert!(
+            error.starts_with("firmware-by-hash = 0x1: nobody"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Rampart's image: the launch area of `protocols::boot::layout`, filled.
 
-use protocols::boot::{ImageFlags, ImageHeader, ImageHeaderError, PackedPayload, layout};
+use protocols::boot::{
+    FirmwareHash, ImageFlags, ImageHeader, ImageHeaderError, PackedPayload, layout,
+};
 use protocols::snp::SevFeatures;
+use sha2::{Digest, Sha384};
 use thiserror::Error;
 use zerocopy::IntoBytes;
 
@@ -22,6 +25,8 @@ pub struct Parts<'a> {
     pub kernel: &'a [u8],
     /// The guest firmware, a raw image.
     pub firmware: &'a [u8],
+    /// The image has its hash alone.
+    pub firmware_by_hash: bool,
     /// The SNP guest policy.
     pub policy: u64,
     /// SEV_FEATURES of Rampart and of the guest.
@@ -98,7 +103,10 @@ pub fn launch(parts: &Parts<'_>) -> Result<Launch, RampartError> {
         error,
     })?;
     let kernel = payloads.pack("kernel", &kernel)?;
-    let firmware = payloads.pack("firmware", parts.firmware)?;
+    let (firmware, firmware_sha384) = match parts.firmware_by_hash {
+        true => by_hash(parts.firmware)?,
+        false => (payloads.pack("firmware", parts.firmware)?, [0; 48]),
+    };
     let header = ImageHeader {
         magic: ImageHeader::MAGIC,
         version: ImageHeader::VERSION,
@@ -111,6 +119,7 @@ pub fn launch(parts: &Parts<'_>) -> Result<Launch, RampartError> {
         firmware_gpa: rom.start,
         sev_features: parts.sev_features.bits(),
         flags: parts.flags.bits(),
+        firmware_sha384,
     };
     // The same check as in the firmware: what it would refuse is not built.
     header.check().map_err(RampartError::Header)?;
@@ -149,6 +158,17 @@ pub fn launch(parts: &Parts<'_>) -> Result<Launch, RampartError> {
     launch.require_rest_of(own, "firmware range")?;
     launch.require_rest_of(rom, "guest firmware")?;
     Ok(launch)
+}
+
+/// A firmware of which the image has no more than size and hash.
+fn by_hash(firmware: &[u8]) -> Result<(PackedPayload, FirmwareHash), RampartError> {
+    let size = firmware.len().try_into();
+    let payload = PackedPayload {
+        gpa: 0,
+        packed: 0,
+        unpacked: size.map_err(|_| RampartError::FirmwareSize(firmware.len()))?,
+    };
+    Ok((payload, Sha384::digest(firmware).into()))
 }
 
 fn parameter_page(gpa: u64, parameter: Parameter) -> ParameterArea {
@@ -257,6 +277,7 @@ mod tests {
         stage2: Vec<u8>,
         kernel: Vec<u8>,
         firmware: Vec<u8>,
+        by_hash: bool,
         guest_vmpl: u8,
         c_bit: u8,
     }
@@ -266,6 +287,7 @@ mod tests {
             stage2: stage2().build(),
             kernel: ElfFile::single(0x1820_0000, vec![0x42; 0x3000]).build(),
             firmware: vec![0xff; 0x2000],
+            by_hash: false,
             guest_vmpl: 2,
             c_bit: 51,
         };
@@ -274,6 +296,7 @@ mod tests {
             stage2: &input.stage2,
             kernel: &input.kernel,
             firmware: &input.firmware,
+            firmware_by_hash: input.by_hash,
             policy: 0x30000,
             sev_features: SevFeatures::SNP,
             guest_vmpl: input.guest_vmpl,
@@ -318,6 +341,37 @@ mod tests {
         assert_eq!(unpacked.len(), header.kernel.unpacked as usize);
         let kernel = Executable::parse(&unpacked).unwrap();
         assert_eq!(kernel.segments[0].data, [0x42; 0x3000]);
+    }
+
+    #[test]
+    fn a_firmware_by_hash_is_not_in_the_image() {
+        let noise: Vec<u8> = (0..0x8000u32).map(|i| (i * i >> 3) as u8).collect();
+        let build = |by_hash, firmware: Vec<u8>| {
+            let launch = build(|input| {
+                input.firmware = firmware;
+                input.by_hash = by_hash;
+            });
+            let launch = launch.unwrap();
+            let Content::Data(page) = &launch.pages()[&IMAGE_HEADER_PAGE].content else {
+                panic!("the header is data")
+            };
+            let header = ImageHeader::read_from_bytes(page.as_slice()).unwrap();
+            assert!(header.check().is_ok());
+            (launch.pages().len(), header)
+        };
+        let (embedded, _) = build(false, noise.clone());
+        let (pages, header) = build(true, noise.clone());
+        assert!(pages < embedded, "{pages} of {embedded}");
+        assert!(header.firmware_is_by_hash());
+        assert_eq!(header.firmware.unpacked, 0x8000);
+        assert_eq!(header.firmware_gpa, 0xFFFF_8000);
+        assert_eq!(header.firmware_sha384[..], Sha384::digest(&noise)[..]);
+        // Another firmware of that size is as many pages, and another image.
+        let mut other = noise;
+        other[0x7FFF] ^= 1;
+        let (same, changed) = build(true, other);
+        assert_eq!(same, pages);
+        assert_ne!(changed.firmware_sha384, header.firmware_sha384);
     }
 
     #[test]

@@ -157,6 +157,7 @@ pub(crate) fn rampart_image() -> Vec<u8> {
         stage2: &stage2.build(),
         kernel: &ElfFile::single(0x1820_0000, vec![0x42; 0x3000]).build(),
         firmware: &vec![0xff; 0x1_0000],
+        firmware_by_hash: false,
         policy: 0xB_0133,
         sev_features: SevFeatures::SNP | SevFeatures::RESTRICTED_INJECTION,
         guest_vmpl: 1,

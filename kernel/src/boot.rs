@@ -26,6 +26,7 @@ use crate::console::log;
 use crate::mm::hand_off::{self, launched};
 use crate::mm::map_memory::MapMemory;
 use crate::mm::space::KernelSpace;
+use crate::mm::transfer::Transfer;
 use crate::platform::{self, KernelPlatform};
 use crate::{exception, fatal, guest, run, services};
 
@@ -85,13 +86,23 @@ fn start(
     hand_off: &HandOff,
     cpuid: &CpuidTable,
     memory: &Memory,
-    space: KernelSpace,
+    mut space: KernelSpace,
     aps: &Aps,
     attestation: OpenAttestation,
 ) -> Result<u32, Fatal> {
+    let by_hash = hand_off.image.firmware_is_by_hash();
+    let transfer = by_hash.then(|| Transfer::share(&mut space, ghcb));
     let (mut platform, mut guest, vmsa) = set_up(hand_off, cpuid, memory, space, aps)?;
     let services = services::make(cpuid, &hand_off.image, attestation)?;
-    let vcpu = guest::launch(&mut platform, ghcb, &mut guest, hand_off, memory, vmsa)?;
+    let vcpu = guest::launch(
+        &mut platform,
+        ghcb,
+        &mut guest,
+        hand_off,
+        memory,
+        vmsa,
+        transfer.transpose()?,
+    )?;
     run::share(platform, guest, services)?;
     Ok(vcpu.apic_id)
 }

@@ -3,10 +3,11 @@
 
 use monitor::fatal::Fatal;
 use monitor::guest::Guest;
+use monitor::hashed_firmware;
 use monitor::launch::{Inputs, launch as launch_guest};
 use monitor::platform::GuestMemory;
 use monitor::vcpu::Vcpu;
-use protocols::addr::{GpaPage, GpaRange};
+use protocols::addr::{GpaPage, GpaRange, PAGE_4K};
 use protocols::boot::HandOff;
 use protocols::boot::layout::SECRETS_PAGE;
 use protocols::ghcb::{Ghcb, RampartReason};
@@ -17,10 +18,12 @@ use crate::console::log;
 use crate::exception::CPUID;
 use crate::mm::hand_off::{launched, launched_bytes};
 use crate::mm::map_memory::MapMemory;
+use crate::mm::transfer::Transfer;
 use crate::platform::{self, KernelPlatform};
 use crate::unpack::{Unpacked, unpack};
 
-/// Places the guest firmware and makes its first vCPU, in a VMSA at `vmsa`.
+/// Places the guest firmware and makes its first vCPU, in a VMSA at `vmsa`. With `transfer` the host
+/// gives the firmware.
 #[inline(never)]
 pub(crate) fn launch(
     platform: &mut KernelPlatform,
@@ -29,6 +32,7 @@ pub(crate) fn launch(
     hand_off: &HandOff,
     memory: &Memory,
     vmsa: GpaPage,
+    transfer: Option<Transfer>,
 ) -> Result<Vcpu, Fatal> {
     let cpuid = CPUID.get().ok_or(Fatal::INTERNAL)?;
     let secrets: SecretsPage =
@@ -42,9 +46,11 @@ pub(crate) fn launch(
         vp_count: u32::try_from(guest.vcpus.count()).map_err(|_| Fatal::INTERNAL)?,
         vmsa,
     };
-    let vcpu = launch_guest(platform, ghcb, guest, &inputs, |platform, rom| {
-        unpack_firmware(platform, hand_off, rom)
-    })?;
+    let place = |platform: &mut KernelPlatform, ghcb: &mut Ghcb, rom| match transfer {
+        Some(transfer) => fetch_firmware(platform, ghcb, transfer, hand_off, rom),
+        None => unpack_firmware(platform, hand_off, rom),
+    };
+    let vcpu = launch_guest(platform, ghcb, guest, &inputs, place)?;
     log!(
         "guest firmware at {}, {} PVALIDATEs in all, guest at {}",
         memory.rom,
@@ -59,6 +65,26 @@ pub(crate) fn launch(
         vcpu.apic_id
     );
     Ok(vcpu)
+}
+
+/// Gets the guest firmware from the host to its place, which no level below VMPL0 can reach yet, and
+/// takes it if it is the one that the measured header names.
+#[inline(never)]
+fn fetch_firmware(
+    platform: &mut KernelPlatform,
+    ghcb: &mut Ghcb,
+    mut transfer: Transfer,
+    hand_off: &HandOff,
+    rom: GpaRange,
+) -> Result<(), Fatal> {
+    let hash = &hand_off.image.firmware_sha384;
+    let mut piece = [0; PAGE_4K as usize];
+    hashed_firmware::place(platform, ghcb, &mut transfer, rom, hash, &mut piece)?;
+    log!(
+        "guest firmware from the host: {} KiB with the image's hash",
+        rom.len() >> 10
+    );
+    Ok(())
 }
 
 /// Unpacks the guest firmware to its place, which no level below VMPL0 can reach yet.

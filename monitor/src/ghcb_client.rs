@@ -134,6 +134,22 @@ pub fn write_port<H: Host + ?Sized>(
     Ok(())
 }
 
+/// Writes to a 32-bit port.
+///
+/// # Errors
+/// [`Fatal`] when the host refuses.
+pub(crate) fn write_port_32<H: Host + ?Sized>(
+    host: &mut H,
+    ghcb: &mut Ghcb,
+    port: u16,
+    value: u32,
+) -> Result<(), Fatal> {
+    ghcb.begin(ExitCode::IOIO, IoioInfo::port_out(port, IoSize::Dword).0, 0);
+    ghcb.set(GhcbField::RAX, u64::from(value));
+    exchange(host, ghcb, 0)?;
+    Ok(())
+}
+
 /// What the host says of a guest request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GuestRequestAnswer {

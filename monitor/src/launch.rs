@@ -38,7 +38,7 @@ pub struct Inputs<'a> {
 
 /// Launches the guest; [`run_vmpl`](ghcb_client::run_vmpl) starts it.
 ///
-/// `unpack` writes the guest firmware's image to `inputs.rom`, which is private,
+/// `place` writes the guest firmware's image to `inputs.rom`, which is private,
 /// validated and zero by then, and which nobody but VMPL0 can reach.
 ///
 /// # Errors
@@ -49,10 +49,10 @@ pub fn launch<P: Platform + ?Sized, S: MapStorage>(
     ghcb: &mut Ghcb,
     guest: &mut Guest<S>,
     inputs: &Inputs<'_>,
-    unpack: impl FnOnce(&mut P, GpaRange) -> Result<(), Fatal>,
+    place: impl FnOnce(&mut P, &mut Ghcb, GpaRange) -> Result<(), Fatal>,
 ) -> Result<Vcpu, Fatal> {
     open(platform, ghcb, guest, &[inputs.rom])?;
-    unpack(platform, inputs.rom)?;
+    place(platform, ghcb, inputs.rom)?;
     let image = read_image(platform, inputs.rom)?;
     open_sections(platform, ghcb, guest, &image)?;
     write_pages(platform, guest, &image, inputs)?;

@@ -207,6 +207,23 @@ pub trait MessagePages: Send {
     fn read_certificates(&mut self, to: &mut [u8; CERTIFICATE_BYTES]);
 }
 
+/// Pages that are shared with the host, which may write them at any time: for a transfer from a
+/// device. Reached by copy only. What lies outside of the pages is neither read nor written: the
+/// copy ends there.
+pub trait TransferPages {
+    /// GPA of the first byte.
+    fn gpa(&self) -> Gpa;
+
+    /// Bytes of all pages.
+    fn len(&self) -> usize;
+
+    /// Copies `from` to `offset`.
+    fn write(&mut self, offset: usize, from: &[u8]);
+
+    /// Copies the bytes at `offset`. Each is read once.
+    fn read(&mut self, offset: usize, to: &mut [u8]);
+}
+
 /// The firmware's log. Nothing secret is written to it (threat 62).
 pub trait Log {
     /// Writes a line, or as much of it as fits.

@@ -12,6 +12,7 @@
 
 pub mod addr;
 pub mod boot;
+pub mod fw_cfg;
 pub mod ghcb;
 pub mod ovmf;
 pub mod snp;

@@ -18,7 +18,8 @@ PLATFORM_SEV_SNP = 2
 DIGEST_SIZE = 48
 
 IMAGE_HEADER_PAGE = 0x1801_C000
-IMAGE_HEADER = struct.Struct("<8sIBB")
+# Magic, version, VMPL, C-bit; packed and unpacked size of the firmware; its SHA-384.
+IMAGE_HEADER = struct.Struct("<8sIBB26xII24x48s")
 IMAGE_HEADER_MAGIC = b"RAMPART\0"
 
 # QEMU's own, for a file without a policy.
@@ -40,6 +41,8 @@ class Image:
     # The file brings an ID block for this launch digest, and an author key with it.
     id_block: bytes | None = None
     author_key: bool = False
+    # Size and SHA-384 of a guest firmware that the host has to give.
+    firmware: tuple[int, bytes] | None = None
 
 
 def headers(content: bytes) -> Iterator[tuple[int, bytes, int]]:
@@ -94,10 +97,11 @@ def with_image_header(image: Image, content: bytes, position: int) -> Image:
     """Adds what Rampart's header says; another project's page at that address says nothing."""
     if position + IMAGE_HEADER.size > len(content):
         raise BadImage("its image header lies behind the file's end")
-    magic, _, guest_vmpl, c_bit = IMAGE_HEADER.unpack_from(content, position)
+    magic, _, guest_vmpl, c_bit, packed, unpacked, sha384 = IMAGE_HEADER.unpack_from(content, position)
     if magic != IMAGE_HEADER_MAGIC:
         return image
-    return dataclasses.replace(image, guest_vmpl=guest_vmpl, c_bit=c_bit)
+    firmware = (unpacked, sha384) if unpacked and not packed else None
+    return dataclasses.replace(image, guest_vmpl=guest_vmpl, c_bit=c_bit, firmware=firmware)
 
 
 def load(path: pathlib.Path) -> Image:

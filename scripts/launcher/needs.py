@@ -7,7 +7,7 @@ import sys
 from hostcheck.firmware import PERMISSION
 from hostcheck.verdict import Verdict
 
-from . import qemu, snp
+from . import firmware, qemu, snp
 
 
 class Missing(Exception):
@@ -36,6 +36,9 @@ def files(options, host):
         yield options.firmware, "make setup"
     else:
         yield options.image, "make image"
+        given = firmware.given(options)
+        if given:
+            yield given, None if options.firmware_file else "make image"
     if host == "emulated":
         yield options.machine, "make machine"
     for path in (options.kernel, options.initrd):

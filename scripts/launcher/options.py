@@ -72,6 +72,9 @@ def parser(prog):
                    help="where to run; auto takes a real SNP host that has what the image needs, else the emulated machine (default)")
     p.add_argument("--image", type=pathlib.Path, metavar="FILE",
                    help="the IGVM image (default: target/images/rampart.igvm)")
+    p.add_argument("--firmware", type=pathlib.Path, metavar="FILE", dest="firmware_file",
+                   help="the guest firmware, of an image that has only its hash, or 'none' "
+                   "(default: the file beside the image, such as target/images/rampart-byhash.firmware)")
     p.add_argument("--no-svsm", action="store_true",
                    help="OVMF alone at VMPL0, without an SVSM (target/images/ovmf.igvm)")
     p.add_argument("--plain", action="store_true",
@@ -160,6 +163,8 @@ def parse(arguments, prog="launch"):
                           or options.machine_option or options.host != "auto"):
         p.error("--plain runs without an image and without the emulated machine: it goes with none of "
                 "--host, --image, --no-svsm, --scenario, --stats, --machine-option")
+    if options.firmware_file and not options.image:
+        p.error("--firmware goes with --image")
     if options.no_svsm and options.image:
         p.error("--no-svsm names an image of its own: it does not go with --image")
     if options.forward and not options.network:

@@ -5,7 +5,7 @@ use protocols::boot::{ImageFlags, ImageHeader, PackedPayload, layout};
 use serde::Serialize;
 use zerocopy::FromBytes;
 
-use crate::hex::Hex;
+use crate::hex::{Hex, digits};
 
 /// What the image header says.
 #[derive(Debug, Serialize)]
@@ -20,6 +20,9 @@ pub struct HeaderReport {
     pub kernel: PayloadReport,
     /// The guest firmware.
     pub firmware: PayloadReport,
+    /// SHA-384 of the guest firmware, if the host gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware_sha384: Option<String>,
     /// Where the guest firmware is placed.
     pub firmware_gpa: Hex,
     /// SEV_FEATURES of the guest.
@@ -76,6 +79,9 @@ impl HeaderReport {
             c_bit: header.c_bit,
             kernel: payload(&header.kernel),
             firmware: payload(&header.firmware),
+            firmware_sha384: header
+                .firmware_is_by_hash()
+                .then(|| digits(&header.firmware_sha384)),
             firmware_gpa: Hex(header.firmware_gpa),
             sev_features: Hex(header.sev_features),
             flags: header.image_flags().iter_names().map(flag_name).collect(),

@@ -72,6 +72,17 @@ impl Display for Report {
     }
 }
 
+impl Display for PayloadReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            gpa,
+            packed,
+            unpacked,
+        } = self;
+        write!(f, "{packed} bytes at {gpa}, unpacked {unpacked} bytes")
+    }
+}
+
 impl Display for HeaderReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -85,16 +96,14 @@ impl Display for HeaderReport {
         if let Some(pcr) = self.parameters_pcr {
             writeln!(f, "        host's parameters measured into PCR {pcr}")?;
         }
-        for (name, payload) in [("kernel", &self.kernel), ("guest firmware", &self.firmware)] {
-            let PayloadReport {
-                gpa,
-                packed,
-                unpacked,
-            } = payload;
-            writeln!(
+        writeln!(f, "        kernel: {}", self.kernel)?;
+        match &self.firmware_sha384 {
+            None => writeln!(f, "        guest firmware: {}", self.firmware)?,
+            Some(hash) => writeln!(
                 f,
-                "        {name}: {packed} bytes at {gpa}, unpacked {unpacked} bytes"
-            )?;
+                "        guest firmware: {} bytes from the host, with SHA-384 {hash}",
+                self.firmware.unpacked
+            )?,
         }
         writeln!(
             f,

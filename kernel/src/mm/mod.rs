@@ -26,5 +26,7 @@ mod own_pages;
 mod raw;
 #[cfg(target_os = "none")]
 pub(crate) mod space;
+#[cfg(target_os = "none")]
+pub(crate) mod transfer;
 pub(crate) mod window;
 pub(crate) mod window_page;

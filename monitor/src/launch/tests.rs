@@ -66,7 +66,7 @@ impl Launch {
             &mut Ghcb::zeroed(),
             guest,
             &inputs,
-            |platform, rom| {
+            |platform, _, rom| {
                 let at = rom.end().get() - bytes.len() as u64;
                 Ok(platform.write(Gpa::new(at), &bytes)?)
             },

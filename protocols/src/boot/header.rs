@@ -64,6 +64,9 @@ bitflags::bitflags! {
     }
 }
 
+/// SHA-384 of a guest firmware.
+pub type FirmwareHash = [u8; 48];
+
 /// The measured header, at [`layout::IMAGE_HEADER_PAGE`]. The rest of its page
 /// is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -84,7 +87,8 @@ pub struct ImageHeader {
     pub reserved: u8,
     /// The kernel: an ELF64 file.
     pub kernel: PackedPayload,
-    /// The guest firmware: a ROM image.
+    /// The guest firmware: a ROM image. Nothing packed and a size: the host gives it, and it has
+    /// the hash below.
     pub firmware: PackedPayload,
     /// GPA that the unpacked guest firmware is placed at.
     pub firmware_gpa: u64,
@@ -92,6 +96,8 @@ pub struct ImageHeader {
     pub sev_features: u64,
     /// [`ImageFlags`].
     pub flags: u64,
+    /// SHA-384 of the guest firmware that the host gives; zero where the image has the firmware.
+    pub firmware_sha384: FirmwareHash,
 }
 
 /// Why a header is not one that this build understands.
@@ -121,7 +127,7 @@ impl ImageHeader {
     /// First bytes of the header.
     pub const MAGIC: [u8; 8] = *b"RAMPART\0";
     /// Version of this layout.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
     /// The PCRs below this one are never reset while the machine runs.
     const STATIC_PCRS: u8 = 16;
 
@@ -149,7 +155,7 @@ impl ImageHeader {
         if !self.kernel.is_present() || !self.kernel.is_in_payload_area() {
             return Err(ImageHeaderError::Kernel);
         }
-        if self.firmware.is_present() && !self.firmware_fits() {
+        if !self.firmware_makes_sense() {
             return Err(ImageHeaderError::Firmware);
         }
         match Vmpl::new(self.guest_vmpl) {
@@ -181,20 +187,52 @@ impl ImageHeader {
         }
     }
 
+    /// Whether the host gives the guest firmware.
+    pub const fn firmware_is_by_hash(&self) -> bool {
+        !self.firmware.is_present() && self.firmware.unpacked != 0
+    }
+
+    const fn firmware_makes_sense(&self) -> bool {
+        if self.firmware_is_by_hash() {
+            return self.firmware.gpa == 0 && self.firmware_fits() && self.leaves_transfer_pages();
+        }
+        is_zero(&self.firmware_sha384)
+            && (!self.firmware.is_present()
+                || self.firmware.is_in_payload_area() && self.firmware_fits())
+    }
+
+    /// Whether the guest firmware's place is one.
     const fn firmware_fits(&self) -> bool {
         let size = self.firmware.unpacked as u64;
         let end = self.firmware_gpa.checked_add(size);
-        self.firmware.is_in_payload_area()
-            && size != 0
+        size != 0
             && size.is_multiple_of(PAGE_4K)
             && size <= layout::GUEST_FIRMWARE_MAX_SIZE
             && matches!(end, Some(layout::GUEST_FIRMWARE_END))
     }
+
+    /// Whether nothing is loaded to where the firmware will come through.
+    const fn leaves_transfer_pages(&self) -> bool {
+        match self.kernel.range() {
+            Some(kernel) => kernel.end().get() <= layout::TRANSFER_PAGES,
+            None => false,
+        }
+    }
+}
+
+const fn is_zero(mut bytes: &[u8]) -> bool {
+    while let [first, rest @ ..] = bytes {
+        if *first != 0 {
+            return false;
+        }
+        bytes = rest;
+    }
+    true
 }
 
 const _: () = {
     assert!(size_of::<PackedPayload>() == 16);
-    assert!(size_of::<ImageHeader>() == 0x48);
+    assert!(size_of::<ImageHeader>() == 0x78);
     assert!(size_of::<ImageHeader>() <= PAGE_4K as usize);
     assert!(offset_of!(ImageHeader, magic) == 0x00);
     assert!(offset_of!(ImageHeader, version) == 0x08);
@@ -207,6 +245,7 @@ const _: () = {
     assert!(offset_of!(ImageHeader, firmware_gpa) == 0x30);
     assert!(offset_of!(ImageHeader, sev_features) == 0x38);
     assert!(offset_of!(ImageHeader, flags) == 0x40);
+    assert!(offset_of!(ImageHeader, firmware_sha384) == 0x48);
 };
 
 #[cfg(test)]
@@ -235,6 +274,7 @@ pub(super) mod tests {
             firmware_gpa: layout::GUEST_FIRMWARE_END - 0x40_0000,
             sev_features: SevFeatures::SNP.bits(),
             flags: 0,
+            firmware_sha384: [0; 48],
         }
     }
 
@@ -257,6 +297,42 @@ pub(super) mod tests {
         header.firmware = PackedPayload::default();
         header.firmware_gpa = 0;
         assert_eq!(header.check(), Ok(Vmpl::VMPL2));
+    }
+
+    fn by_hash() -> ImageHeader {
+        let mut header = header();
+        header.firmware.gpa = 0;
+        header.firmware.packed = 0;
+        header.firmware_sha384 = [0x5a; 48];
+        header
+    }
+
+    #[test]
+    fn a_firmware_by_hash_needs_a_place_and_room_to_come_through() {
+        assert!(!header().firmware_is_by_hash());
+        assert!(by_hash().firmware_is_by_hash());
+        assert_eq!(by_hash().check(), Ok(Vmpl::VMPL2));
+        let refused = |change: fn(&mut ImageHeader)| {
+            let mut header = by_hash();
+            change(&mut header);
+            header.check().unwrap_err()
+        };
+        for change in [
+            |h: &mut ImageHeader| h.firmware_gpa += 0x1000,
+            |h: &mut ImageHeader| h.firmware.unpacked -= 1,
+            |h: &mut ImageHeader| h.firmware.gpa = layout::PAYLOAD_BASE,
+            |h: &mut ImageHeader| {
+                h.kernel.packed = (layout::TRANSFER_PAGES - layout::PAYLOAD_BASE) as u32 + 1;
+            },
+        ] {
+            assert_eq!(refused(change), ImageHeaderError::Firmware);
+        }
+    }
+
+    #[test]
+    fn a_hash_beside_a_firmware_is_refused() {
+        let both = |h: &mut ImageHeader| h.firmware_sha384[47] = 1;
+        assert_eq!(refused(both), ImageHeaderError::Firmware);
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub const PAYLOAD_BASE: u64 = FIRMWARE_BASE + 0x2_0000;
 /// End of the payloads, first byte beyond.
 pub const PAYLOAD_END: u64 = MESSAGE_PAGES;
 
+/// In an image that has only the hash of its guest firmware: the pages that the kernel shares with
+/// the host to get the firmware through. A page for the request, then the data. The launch does not
+/// load them; in other images payloads may lie there.
+pub const TRANSFER_PAGES: u64 = LAUNCH_AREA_BASE + PAGE_2M;
+/// Length of these pages: as many as one page-state change takes, at most.
+pub const TRANSFER_PAGES_SIZE: u64 = PAGE_4K + 0x8_0000;
+
 /// The pages that the kernel shares with the host for guest messages: a request, its answer, and
 /// the host's certificates. The launch does not load them.
 pub const MESSAGE_PAGES: u64 = BOOT_GHCB - MESSAGE_PAGES_SIZE;
@@ -119,6 +126,8 @@ const _: () = {
     assert!(VP_COUNT_PAGE + PAGE_4K <= IMAGE_HEADER_PAGE);
     assert!(IMAGE_HEADER_PAGE + PAGE_4K <= PAYLOAD_BASE);
     assert!(PAYLOAD_BASE < PAYLOAD_END);
+    assert!(PAYLOAD_BASE < TRANSFER_PAGES);
+    assert!(TRANSFER_PAGES + TRANSFER_PAGES_SIZE <= PAYLOAD_END);
     assert!(BOOT_GHCB + PAGE_4K <= LAUNCH_AREA_BASE + LAUNCH_AREA_SIZE);
 
     // PVALIDATE and the page map want 2 MiB pages.

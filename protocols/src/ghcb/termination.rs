@@ -175,6 +175,7 @@ reasons! {
     ApicIdListMalformed = 0x29: "the host's list of APIC IDs is malformed",
     RunVmplFailed = 0x2a: "the host refused to run the guest's VMPL",
     ApCreationFailed = 0x2b: "the host refused to create a processor",
+    FwCfgFailed = 0x2c: "the host's fw_cfg device does not do as it is asked",
 
     // Memory and the RMP.
     PageStateChangeRefused = 0x30: "the host refused a page state change",
@@ -199,6 +200,9 @@ reasons! {
     FirmwarePayloadMalformed = 0x53: "the guest firmware payload is malformed",
     FirmwareMetadataMissing = 0x54: "the guest firmware has no SEV metadata",
     FirmwareMetadataMalformed = 0x55: "the guest firmware's SEV metadata is malformed",
+    FirmwareMissing = 0x56: "the host gives no guest firmware",
+    FirmwareSizeMismatch = 0x57: "the host's guest firmware has another size than the image's",
+    FirmwareHashMismatch = 0x58: "the host's guest firmware has another hash than the image's",
 
     // The guest.
     GuestStopped = 0x60: "the guest's last processor stopped",
