@@ -30,7 +30,9 @@ mod point;
 mod script;
 mod words;
 
-pub use lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, Register, RunVmplLie};
+pub use lie::{
+    ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, Register, RunVmplLie, SharedLie,
+};
 pub use message::{CertificateLie, ForgedField, MessageLie};
 pub use parse::{Line, MAX_LINES, ParseError, Wrong, parse};
 pub use point::{Event, Moment, Point, Request, Times};

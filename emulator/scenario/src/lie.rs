@@ -64,6 +64,31 @@ pub enum GhcbLie {
     Watch,
 }
 
+/// How a shared page changes that an exit has filled; its GPA comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedLie {
+    /// `set PAGE OFFSET VALUE`: served, then 8 bytes are changed.
+    Set {
+        /// The page.
+        page: u64,
+        /// Offset in it.
+        offset: u16,
+        /// The new value, 8 bytes.
+        value: u64,
+    },
+    /// `rewrite PAGE OFFSET VALUE`: served; once the guest has read the 8 bytes, they change.
+    Rewrite {
+        /// The page.
+        page: u64,
+        /// Offset in it.
+        offset: u16,
+        /// The value of any later read, 8 bytes.
+        value: u64,
+    },
+    /// `watch PAGE`: served; a byte that is read twice before the next exit is a violation.
+    Watch(u64),
+}
+
 /// How a run-VMPL request is answered wrongly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunVmplLie {
@@ -179,6 +204,15 @@ pub enum Lie {
         /// The value, 8 bytes.
         value: u64,
     },
+    /// `shared poke PAGE OFFSET VALUE`: a write to a shared page, whatever goes on there.
+    SharedPoke {
+        /// The page.
+        page: u64,
+        /// Offset in it.
+        offset: u16,
+        /// The value, 8 bytes.
+        value: u64,
+    },
     /// `message release`: a held message goes to the secure processor now.
     MessageRelease,
     /// `message …`.
@@ -191,6 +225,8 @@ pub enum Lie {
     MsrAnswer(u64),
     /// `ghcb …`.
     Ghcb(GhcbLie),
+    /// `shared …`.
+    Shared(SharedLie),
     /// `run-vmpl …`.
     RunVmpl(RunVmplLie),
     /// `apic-ids COUNT ID…`: this list of APIC IDs. Zeros follow those that are named.
@@ -243,12 +279,14 @@ impl Lie {
             | Lie::Inject { .. }
             | Lie::ForgeVc(_)
             | Lie::GhcbPoke { .. }
+            | Lie::SharedPoke { .. }
             | Lie::MessageRelease => Class::Deed,
             Lie::Message(_)
             | Lie::Certificates(_)
             | Lie::Psc(_)
             | Lie::MsrAnswer(_)
             | Lie::Ghcb(_)
+            | Lie::Shared(_)
             | Lie::RunVmpl(_)
             | Lie::ApicIds { .. }
             | Lie::ApCreation(_) => Class::Answer,

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, RunVmplLie};
+use crate::lie::{ApCreationLie, Class, GhcbLie, Lie, MAX_APIC_IDS, PscLie, RunVmplLie, SharedLie};
 use crate::point::{Moment, Point, Times};
 use crate::words::{Words, parse_number};
 
@@ -276,6 +276,7 @@ fn lie(words: &mut Words<'_>) -> Result<Lie, Wrong> {
         "message" => message::message(words)?,
         "certificates" => Lie::Certificates(message::certificates(words)?),
         "ghcb" => ghcb(words)?,
+        "shared" => shared(words)?,
         "run-vmpl" => Lie::RunVmpl(run_vmpl(words)?),
         "apic-ids" => apic_ids(words)?,
         "ap-creation" => Lie::ApCreation(ap_creation(words)?),
@@ -345,6 +346,33 @@ fn ghcb(words: &mut Words<'_>) -> Result<Lie, Wrong> {
         }
         word => return Err(Wrong::unexpected(word)),
     }))
+}
+
+fn shared(words: &mut Words<'_>) -> Result<Lie, Wrong> {
+    let how = words.next("how")?;
+    let page = words.page("a page's address")?;
+    if how == "watch" {
+        return Ok(Lie::Shared(SharedLie::Watch(page)));
+    }
+    let (offset, value) = (words.field()?, words.typed("a value")?);
+    Ok(match how {
+        "poke" => Lie::SharedPoke {
+            page,
+            offset,
+            value,
+        },
+        "set" => Lie::Shared(SharedLie::Set {
+            page,
+            offset,
+            value,
+        }),
+        "rewrite" => Lie::Shared(SharedLie::Rewrite {
+            page,
+            offset,
+            value,
+        }),
+        word => return Err(Wrong::unexpected(word)),
+    })
 }
 
 fn run_vmpl(words: &mut Words<'_>) -> Result<RunVmplLie, Wrong> {

@@ -27,7 +27,7 @@ const FIELDS: [(&str, u16); 9] = [
 ];
 
 /// Addresses that have names here: those of the image's layout.
-const ADDRESSES: [(&str, u64); 13] = [
+const ADDRESSES: [(&str, u64); 14] = [
     ("FIRMWARE_BASE", layout::FIRMWARE_BASE),
     ("STAGE2_BASE", layout::STAGE2_BASE),
     ("PAGE_TABLES", layout::PAGE_TABLES),
@@ -35,6 +35,7 @@ const ADDRESSES: [(&str, u64); 13] = [
     ("SECRETS_PAGE", layout::SECRETS_PAGE),
     ("MEMORY_MAP_PAGE", layout::MEMORY_MAP_PAGE),
     ("IMAGE_HEADER_PAGE", layout::IMAGE_HEADER_PAGE),
+    ("TRANSFER_PAGES", layout::TRANSFER_PAGES),
     ("BOOT_GHCB", layout::BOOT_GHCB),
     ("KERNEL_AREA_BASE", layout::KERNEL_AREA_BASE),
     ("PAGE_MAP_BASE", layout::PAGE_MAP_BASE),

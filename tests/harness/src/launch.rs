@@ -56,6 +56,11 @@ impl Launch {
         Self::image(&root().join("target/images/test-guest.igvm"))
     }
 
+    /// The same in an image that has the test guest's hash: the host gives the guest itself.
+    pub fn test_guest_by_hash() -> Self {
+        Self::image(&root().join("target/images/test-guest-byhash.igvm"))
+    }
+
     /// The test guest in its stress mode: so many random steps on each vCPU, from this seed.
     pub fn stress(seed: u64, steps: u32) -> Self {
         let order = format!("name=opt/rampart/test-guest,string=stress={seed}:{steps}");

@@ -32,6 +32,8 @@ pub enum Expectation {
 enum Image {
     /// Rampart with the test guest: without that line.
     TestGuest,
+    /// `by-hash`: the same by its hash, so that the host gives it.
+    ByHash,
     /// `linux`: Rampart with OVMF and Linux.
     Linux,
     /// `plain`: OVMF as a plain SNP guest, without Linux.
@@ -90,6 +92,7 @@ impl Scenario {
             .unwrap_or_else(|| panic!("{name}: no line \"# expect: \" that makes sense"));
         let image = match header("# image: ") {
             None => Image::TestGuest,
+            Some("by-hash") => Image::ByHash,
             Some("linux") => Image::Linux,
             Some("plain") => Image::Plain,
             Some(other) => panic!("{name}: image {other:?}"),
@@ -113,6 +116,7 @@ impl Scenario {
     pub fn run(&self) -> Run {
         let launch = match self.image {
             Image::TestGuest => Launch::test_guest().timeout(60),
+            Image::ByHash => Launch::test_guest_by_hash().timeout(60),
             Image::Linux => Launch::rampart().smoke(),
             Image::Plain => Launch::without_svsm()
                 .option("--kernel", "none")

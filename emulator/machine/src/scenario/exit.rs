@@ -6,7 +6,7 @@ use snp_scenario::{Due, Event, GhcbLie, Lie, Request, RunVmplLie};
 
 use super::messages::Exchange;
 use super::watch::{Kind, Until};
-use super::{certificates, deeds_and_answers, messages, processors, psc, watch};
+use super::{certificates, deeds_and_answers, messages, processors, psc, shared, watch};
 use crate::host::ghcb::GhcbView;
 use crate::host::levels;
 use crate::host::vmgexit::{self, Ended, Next};
@@ -192,8 +192,10 @@ fn spoil_message(
 
 /// Spoils the honest answer. None: the lie is none about the answer's page.
 fn spoil(machine: &mut Machine, page: &GhcbView, due: Due) -> Option<()> {
-    let Lie::Ghcb(lie) = due.lie else {
-        return None;
+    let lie = match due.lie {
+        Lie::Ghcb(lie) => lie,
+        Lie::Shared(lie) => return shared::spoil(machine, due, lie),
+        _ => return None,
     };
     match lie {
         GhcbLie::Invalid => {

@@ -15,6 +15,7 @@ mod pages;
 pub(crate) mod processor;
 mod processors;
 mod psc;
+mod shared;
 pub(crate) mod watch;
 
 use alloc::collections::BTreeMap;
@@ -140,6 +141,11 @@ fn deed(machine: &mut Machine, due: Due) {
         Lie::Smash(gpa) => pages::smash(machine, gpa),
         Lie::MessageRelease => messages::release(machine),
         Lie::GhcbPoke { offset, value } => poke(machine, offset, value),
+        Lie::SharedPoke {
+            page,
+            offset,
+            value,
+        } => shared::poke(machine, page, offset, value),
         Lie::Inject { .. } | Lie::ForgeVc(_) => {
             // Told when it reaches the processor.
             machine.scenario.waiting.push(due);

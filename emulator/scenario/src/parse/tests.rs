@@ -57,6 +57,10 @@ fn every_lie_is_read() {
         ghcb flip 0x3a0 2
         ghcb watch
         ghcb poke scratch 3
+        shared poke TRANSFER_PAGES 0x8 4
+        shared set 0x5000 0 5
+        shared rewrite TRANSFER_PAGES+0x1000 0xff8 6
+        shared watch 0x6000
         run-vmpl spurious
         run-vmpl refuse
         run-vmpl level 3
@@ -148,6 +152,22 @@ fn every_lie_is_read() {
                 offset: 0x3a8,
                 value: 3
             },
+            SharedPoke {
+                page: 0x1820_0000,
+                offset: 8,
+                value: 4
+            },
+            Shared(SharedLie::Set {
+                page: 0x5000,
+                offset: 0,
+                value: 5
+            }),
+            Shared(SharedLie::Rewrite {
+                page: 0x1820_1000,
+                offset: 0xff8,
+                value: 6
+            }),
+            Shared(SharedLie::Watch(0x6000)),
             RunVmpl(RunVmplLie::Spurious),
             RunVmpl(RunVmplLie::Refuse),
             RunVmpl(RunVmplLie::Level(3)),
