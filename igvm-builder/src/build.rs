@@ -1,5 +1,6 @@
 //! From a manifest to the bytes of an image.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +23,8 @@ pub struct Image {
     pub bytes: Vec<u8>,
     /// The pages of its launch.
     pub cost: Cost,
+    /// Of them, those that each part brings.
+    pub parts: BTreeMap<String, u64>,
     /// The guest firmware, if the host has to give it.
     pub firmware: Option<Vec<u8>>,
     /// What the image will not do, though it can be built.
@@ -62,6 +65,22 @@ pub fn build(path: &Path) -> Result<Image> {
             path.display()
         );
     }
+    let parts: BTreeMap<String, u64> = (launch.pages_by_owner().into_iter())
+        .map(|(part, pages)| (part.to_owned(), pages))
+        .collect();
+    for (part, limit) in &manifest.budget {
+        let pages = parts.get(part).with_context(|| {
+            let known: Vec<_> = parts.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            format!("{}: budget.{part}: there are {known}", path.display())
+        })?;
+        if pages > limit {
+            bail!(
+                "{}: {pages} launch pages of {part}, budget.{part} allows {limit}",
+                path.display()
+            );
+        }
+    }
     let mut warnings = Vec::new();
     if let Err(error) = GuestImage::parse(&firmware) {
         // An image for a test of just that; the plain launch has refused it.
@@ -73,6 +92,7 @@ pub fn build(path: &Path) -> Result<Image> {
     Ok(Image {
         bytes,
         cost,
+        parts,
         firmware: manifest.firmware_by_hash.then_some(firmware),
         warnings,
     })
@@ -164,6 +184,21 @@ mod tests {
             error.contains("image.toml") && error.contains(&expected),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_part_has_a_budget_of_its_own() {
+        let workspace = Workspace::new();
+        let parts = workspace.build(SVSM).unwrap().parts;
+        assert_eq!(parts["kernel"], 1);
+        let budget = |text: &str| SVSM.replace("[svsm]", &format!("[budget]\n{text}\n[svsm]"));
+        assert!(workspace.build(&budget("kernel = 1\nstage2 = 1")).is_ok());
+        let error = workspace.error(&budget("kernel = 0"));
+        let expected = "image.toml: 1 launch pages of kernel, budget.kernel allows 0";
+        assert!(error.contains(expected), "{error}");
+        // A name that is misspelt would be a budget that nothing keeps.
+        let error = workspace.error(&budget("kernal = 9"));
+        assert!(error.contains("budget.kernal: there are"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What each command does with files and the console.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ struct Built {
     out: PathBuf,
     bytes: usize,
     launch_pages: igvm_builder::cost::Cost,
+    parts: BTreeMap<String, u64>,
     warnings: Vec<String>,
 }
 
@@ -39,18 +41,23 @@ pub(crate) fn build(manifest: &Path, out: &Path, json: bool) -> Result<()> {
     }
     let cost = image.cost;
     let bytes = image.bytes.len();
+    let parts: Vec<String> = (image.parts.iter())
+        .map(|(part, pages)| format!("{part} {pages}"))
+        .collect();
     let text = format!(
-        "{}: {bytes} bytes; launch pages: {} measured ({} of them zero) + {} unmeasured = {}\n",
+        "{}: {bytes} bytes; launch pages: {} measured ({} of them zero) + {} unmeasured = {}\n  of these: {}\n",
         out.display(),
         cost.measured,
         cost.zero,
         cost.unmeasured,
-        cost.total()
+        cost.total(),
+        parts.join(", ")
     );
     let built = Built {
         out: out.to_owned(),
         bytes,
         launch_pages: cost,
+        parts: image.parts,
         warnings: image.warnings,
     };
     report(json, &built, &text)

@@ -120,6 +120,15 @@ impl Launch {
         }
     }
 
+    /// How many pages each owner has.
+    pub fn pages_by_owner(&self) -> BTreeMap<&str, u64> {
+        let mut counts = BTreeMap::new();
+        for page in self.pages.values() {
+            *counts.entry(&*page.owner).or_default() += 1;
+        }
+        counts
+    }
+
     /// Adds one page.
     pub fn add_page(
         &mut self,

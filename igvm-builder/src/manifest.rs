@@ -6,6 +6,9 @@
 //! max-launch-pages = 560                # optional: the budget of the build
 //! firmware-by-hash = true               # optional, with [svsm]: the host gives the firmware
 //!
+//! [budget]                              # optional: the same for parts of the image
+//! kernel = 100
+//!
 //! [svsm]                                # absent: the firmware boots alone
 //! guest-vmpl = 2
 //! c-bit = 51
@@ -19,6 +22,7 @@
 //! Paths are relative to the workspace root: the nearest folder above the
 //! manifest whose `Cargo.toml` has a `[workspace]`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocols::boot::ImageFlags;
@@ -70,6 +74,10 @@ pub struct Manifest {
     pub firmware_by_hash: bool,
     /// The most pages that the launch may load.
     pub max_launch_pages: Option<u64>,
+    /// The most of them that a part may have, by its name: `stage2`, `kernel` (with the TPM),
+    /// `firmware` (OVMF).
+    #[serde(default)]
+    pub budget: BTreeMap<String, u64>,
     /// Rampart itself; without it the firmware boots alone at VMPL0.
     pub svsm: Option<Svsm>,
 }

@@ -124,7 +124,7 @@ impl<'a, T: TransferPages + ?Sized> FwCfg<'a, T> {
 
     /// Bytes that one transfer can bring.
     fn room(&self) -> usize {
-        self.pages.len().saturating_sub(DATA)
+        self.pages.size().saturating_sub(DATA)
     }
 
     fn transfer<H: Host + ?Sized>(

@@ -215,7 +215,7 @@ pub trait TransferPages {
     fn gpa(&self) -> Gpa;
 
     /// Bytes of all pages.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
 
     /// Copies `from` to `offset`.
     fn write(&mut self, offset: usize, from: &[u8]);

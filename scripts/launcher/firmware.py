@@ -50,3 +50,12 @@ def note(options):
     if hashlib.sha384(content).digest() != digest:
         return f"{found} is not the firmware that the image wants: it will be refused"
     return None
+
+
+def values(options):
+    """The file and what it must be, for a person; nothing for an image that has its firmware in it."""
+    found = given(options)
+    if not found:
+        return []
+    size, digest = wanted(options)
+    return [("guest firmware", f"{found}, as fw_cfg file {FILE}; the image takes {size} bytes with SHA-384 {digest.hex()}")]

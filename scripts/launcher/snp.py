@@ -15,7 +15,7 @@ from hostcheck.live import LiveHost
 from hostcheck.processor import SEV_LEAF
 from hostcheck.recorded import RecordedHost
 
-from . import blobs, image, policy
+from . import blobs, firmware, image, policy
 from .options import MIB
 from .qemu import LOW_RAM, binary, quote
 
@@ -171,6 +171,7 @@ def values(options, found: Plan) -> list[tuple[str, str]]:
         ("host", f"recorded in {options.host_root}" if options.host_root else "this machine"),
         ("QEMU", f"{binary()}: {text_of(found, 'qemu.program')}"),
         ("image", f"{options.image} ({found.image_note})"),
+        *firmware.values(options),
         ("VMPLs", vmpls),
         ("policy", f"{found.image.policy:#x}: {policy.words(found.image.policy)}"),
         ("C-bit", f"{found.c_bit} ({found.c_bit_note})"),

@@ -41,11 +41,11 @@ def igvm(*headers: bytes, data: bytes = b"") -> bytes:
     return struct.pack("<4sIIIII", b"IGVM", 1, 24, len(body), 24 + len(body) + len(data), 0) + body + data
 
 
-def rampart(guest_vmpl: int = 2, c_bit: int = 51, magic: bytes = image.IMAGE_HEADER_MAGIC) -> bytes:
-    """A file with Rampart's own header."""
+def rampart(guest_vmpl: int = 2, c_bit: int = 51, magic: bytes = image.IMAGE_HEADER_MAGIC, content: bytes = b"") -> bytes:
+    """A file with Rampart's own header, or with this content in its place."""
     headers = (SNP, with_policy(0x3_0000))
     offset = 24 + sum(map(len, headers)) + len(page(0, 0))
-    content = struct.pack("<8sIBB", magic, 1, guest_vmpl, c_bit)
+    content = content or image.IMAGE_HEADER.pack(magic, 3, guest_vmpl, c_bit, 0x1000, 0x2000, bytes(48))
     return igvm(*headers, page(image.IMAGE_HEADER_PAGE, offset), data=content)
 
 
@@ -56,6 +56,13 @@ class Images(unittest.TestCase):
         self.assertEqual(image.parse(rampart(3, 47)), image.Image(0x3_0000, 3, 47))
         self.assertEqual(image.parse(igvm(SNP, with_policy(0xB_0000))), image.Image(0xB_0000))
         self.assertEqual(image.parse(rampart(magic=b"ANOTHER\0")).guest_vmpl, 0)
+
+    def test_a_firmware_by_hash_is_seen(self):
+        digest = bytes(range(48))
+        content = struct.pack("<8sIBB26xII24x48s", image.IMAGE_HEADER_MAGIC, 3, 2, 51, 0, 0x40_0000, digest)
+        self.assertEqual(image.parse(rampart(content=content)).firmware, (0x40_0000, digest))
+        content = struct.pack("<8sIBB26xII24x48s", image.IMAGE_HEADER_MAGIC, 3, 2, 51, 0x1000, 0x40_0000, bytes(48))
+        self.assertIsNone(image.parse(rampart(content=content)).firmware)
 
     def test_what_is_for_another_platform_does_not_count(self):
         self.assertEqual(image.parse(igvm(NATIVE, SNP, with_policy(0xB_0000, mask=2))).policy, image.DEFAULT_POLICY)

@@ -62,7 +62,7 @@ impl TransferPages for Transfer {
         Gpa::new(TRANSFER_PAGES)
     }
 
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         LEN
     }
 

@@ -145,7 +145,7 @@ impl TransferPages for Device {
         GPA
     }
 
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         LEN
     }
 

@@ -46,6 +46,11 @@ impl Launch {
         Self::bare(["--host", "emulated"])
     }
 
+    /// The same by an image that has OVMF's hash: the host gives OVMF itself.
+    pub fn rampart_by_hash() -> Self {
+        Self::rampart().option("--image", root().join("target/images/rampart-byhash.igvm"))
+    }
+
     /// OVMF and Linux as a plain SNP guest at VMPL0, on the emulated machine.
     pub fn without_svsm() -> Self {
         Self::bare(["--host", "emulated", "--no-svsm"])

@@ -58,6 +58,7 @@ threats! {
     threat_21_exception_as_answer = 21,
     threat_22_more_than_asked_for = 22,
     threat_23_cpuid = 23,
+    threat_24_device_data = 24,
     threat_25_termination_ignored = 25,
     threat_26_run_vmpl = 26,
     threat_28_forged_vc = 28,
