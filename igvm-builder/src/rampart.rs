@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_firmware_by_hash_is_not_in_the_image() {
-        let noise: Vec<u8> = (0..0x8000u32).map(|i| (i * i >> 3) as u8).collect();
+        let noise: Vec<u8> = (0..0x8000u32).map(|i| ((i * i) >> 3) as u8).collect();
         let build = |by_hash, firmware: Vec<u8>| {
             let launch = build(|input| {
                 input.firmware = firmware;

@@ -10,7 +10,7 @@ use crate::testing::{Device, Machine, cases, entry};
 const NAME: &[u8] = b"opt/a/file";
 
 fn content() -> Vec<u8> {
-    (0..0x7123u32).map(|i| (i ^ i >> 7) as u8).collect()
+    (0..0x7123u32).map(|i| (i ^ (i >> 7)) as u8).collect()
 }
 
 fn device() -> Device {

@@ -12,7 +12,9 @@ use crate::testing::{Device, Event, World, range};
 const SIZE: usize = 0x6000;
 
 fn firmware() -> Vec<u8> {
-    (0..SIZE as u32).map(|i| (i * 31 ^ i >> 5) as u8).collect()
+    (0..SIZE as u32)
+        .map(|i| ((i * 31) ^ (i >> 5)) as u8)
+        .collect()
 }
 
 fn hash_of(bytes: &[u8]) -> FirmwareHash {
