@@ -188,37 +188,39 @@ pub fn map(file: &IgvmFile, owners: &Owners) -> Vec<Region> {
     joined(places, owners)
 }
 
-/// Neighbours of one kind and owner as one region. What begins inside a region covers
-/// it; after its end the region goes on.
+/// Neighbours of one kind and owner as one region. What begins inside something else
+/// covers it; after its end the other goes on.
 fn joined(places: BTreeMap<u64, (u64, Kind, Measured)>, owners: &Owners) -> Vec<Region> {
+    let ends = places.values().map(|(end, ..)| *end);
+    let mut borders: Vec<u64> = places.keys().copied().chain(ends).collect();
+    borders.sort_unstable();
+    borders.dedup();
     let mut regions: Vec<Region> = Vec::new();
-    for (gpa, (end, kind, measured)) in places {
-        let new = Region {
-            gpa: Hex(gpa),
-            end: Hex(end),
-            kind,
-            measured,
-            owner: owners.name(gpa),
+    // What has begun and may not have ended, the latest beginning last.
+    let mut open: Vec<&(u64, Kind, Measured)> = Vec::new();
+    for (gpa, end) in borders.iter().zip(borders.iter().skip(1)) {
+        open.extend(places.get(gpa));
+        while open.pop_if(|(ends, ..)| *ends <= *gpa).is_some() {}
+        let Some((_, kind, measured)) = open.last() else {
+            continue;
         };
-        let mut rest = None;
-        if let Some(last) = regions.last_mut() {
-            let same = (last.kind, last.measured, last.owner) == (kind, measured, new.owner);
-            if same && last.end.0 >= gpa {
-                last.end.0 = last.end.0.max(end);
-                continue;
+        let owner = owners.name(*gpa);
+        match regions.last_mut() {
+            Some(last)
+                if last.end.0 == *gpa
+                    && (last.kind, last.measured, last.owner) == (*kind, *measured, owner) =>
+            {
+                last.end.0 = *end;
             }
-            if last.end.0 > end {
-                rest = Some(Region {
-                    gpa: Hex(end),
-                    ..last.clone()
-                });
-            }
-            last.end.0 = last.end.0.min(gpa);
+            _ => regions.push(Region {
+                gpa: Hex(*gpa),
+                end: Hex(*end),
+                kind: *kind,
+                measured: *measured,
+                owner,
+            }),
         }
-        regions.push(new);
-        regions.extend(rest);
     }
-    regions.retain(|region| region.gpa != region.end);
     regions
 }
 
@@ -254,6 +256,32 @@ mod tests {
                 (0xffff_ffff_f000, 1, Kind::Vmsa),
             ]
         );
+    }
+
+    #[test]
+    fn what_begins_in_a_page_inside_another_region_covers_both() {
+        let kinds = [
+            (0x1000, (0x9000, Kind::Required, Measured::Nothing)),
+            (0x2000, (0x5000, Kind::Parameters, Measured::Address)),
+            (0x3000, (0x4000, Kind::Data, Measured::Contents)),
+        ];
+        let file = container::parse(&plain_image()).unwrap();
+        let regions = joined(kinds.into_iter().collect(), &Owners::of(&file));
+        let short: Vec<_> = regions
+            .iter()
+            .map(|region| (region.gpa.0, region.kind))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                (0x1000, Kind::Required),
+                (0x2000, Kind::Parameters),
+                (0x3000, Kind::Data),
+                (0x4000, Kind::Parameters),
+                (0x5000, Kind::Required),
+            ]
+        );
+        assert_eq!(regions.last().map(Region::pages), Some(4));
     }
 
     proptest! {

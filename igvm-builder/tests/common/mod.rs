@@ -1,4 +1,7 @@
-//! A small image of fixed bytes.
+//! Small images of fixed bytes, and changes to them that have found something.
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+pub(crate) mod fuzz;
 
 use igvm::snp_defs::SevVmsa;
 use igvm::{
@@ -12,6 +15,8 @@ use igvm_defs::{
 use protocols::snp::{SevFeatures, Vmsa};
 
 const FIRMWARE: &[u8] = include_bytes!("../data/firmware.bin");
+/// A private key in PEM form.
+pub(crate) const ID_KEY: &str = include_str!("../data/id-key.pem");
 
 /// The launch of the firmware as QEMU does it without IGVM, written as an IGVM file: the
 /// ROM, the sections of the metadata in their order, the boot processor.
