@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use igvm::{
     IgvmDirectiveHeader as Directive, IgvmFile, IgvmInitializationHeader, IgvmPlatformHeader,
@@ -41,10 +41,13 @@ pub(crate) enum Seed {
 impl Seed {
     pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Rich];
 
-    pub(crate) fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> &'static [u8] {
+        static PLAIN: LazyLock<Vec<u8>> =
+            LazyLock::new(|| super::firmware_alone(super::boot_processor("EPYC-v4", 1)));
+        static RICH: LazyLock<Vec<u8>> = LazyLock::new(rich);
         match self {
-            Self::Plain => super::firmware_alone(super::boot_processor("EPYC-v4", 1)),
-            Self::Rich => rich(),
+            Self::Plain => &PLAIN,
+            Self::Rich => &RICH,
         }
     }
 }
@@ -52,7 +55,7 @@ impl Seed {
 impl Input {
     /// The file. Its checksum is right unless a change of it is asked for.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut file = self.seed.bytes();
+        let mut file = self.seed.bytes().to_vec();
         for (offset, bytes) in &self.edits {
             if let Some(place) = file.get_mut(*offset..*offset + bytes.len()) {
                 place.copy_from_slice(bytes);
@@ -175,11 +178,7 @@ fn rich() -> Vec<u8> {
         vmsa: super::boot_processor("EPYC-v4", 1),
     };
     let none = IgvmPageDataFlags::new();
-    let id_block = id_block::SignedIdBlock::sign(
-        FromZeros::new_zeroed(),
-        &keys::private(super::ID_KEY).unwrap(),
-        None,
-    );
+    let id_block = id_block::SignedIdBlock::sign(FromZeros::new_zeroed(), &KEY, None);
     let directives = vec![
         area(0, 2, vec![]),
         Directive::MemoryMap(at(0)),
@@ -243,6 +242,10 @@ fn rich() -> Vec<u8> {
     bytes
 }
 
+/// The key that signs.
+static KEY: LazyLock<p384::ecdsa::SigningKey> =
+    LazyLock::new(|| keys::private(super::ID_KEY).unwrap());
+
 /// The input that is being tried: a panic prints it.
 static CURRENT: Mutex<String> = Mutex::new(String::new());
 
@@ -300,8 +303,7 @@ pub(crate) fn exercise(input: &Input) -> String {
     let mut rules: Vec<_> = report.findings.iter().map(|finding| finding.rule).collect();
     rules.dedup();
     results.push(rules.join(","));
-    let key = keys::private(super::ID_KEY).unwrap();
-    let signed = sign("x", &file, &Request::default(), &key, None, Place::Embedded);
+    let signed = sign("x", &file, &Request::default(), &KEY, None, Place::Embedded);
     results.push(match signed {
         Ok(signed) => {
             let again = verify("x", &signed.file, &Expected::default()).unwrap();
@@ -311,7 +313,7 @@ pub(crate) fn exercise(input: &Input) -> String {
         }
         Err(error) => shape(&error.to_string()),
     });
-    let difference = diff::diff(("a", &file), ("b", &input.seed.bytes()));
+    let difference = diff::diff(("a", &file), ("b", input.seed.bytes()));
     if let Ok(difference) = difference {
         let _ = serde_json::to_string(&difference).unwrap() + &difference.to_string();
     }
