@@ -271,6 +271,27 @@ mod tests {
         );
     }
 
+    /// The emulated machine's secure processor has an implementation of its own.
+    #[test]
+    fn the_emulated_secure_processor_takes_what_we_sign() {
+        use protocols::snp::GuestPolicy;
+        use snp_model::launch::Launch;
+        let policy = GuestPolicy::from_bits_retain(0x3_0000);
+        let launch = || Launch::start(snp_model::types::Asid::new(1).unwrap(), policy).unwrap();
+        let block = IdBlock {
+            launch_digest: *launch().digest(),
+            ..by_another_tool().block
+        };
+        for author in [None, Some(author_key())] {
+            let signed = SignedIdBlock::sign(block, &id_key(), author.as_ref());
+            let auth = &signed.authentication;
+            let launched = launch().finish_with(&signed.block, auth, auth.has_author_key());
+            let known = launched.unwrap().id_block.unwrap();
+            assert_eq!(known.id_key_digest, keys::digest(&auth.id_key));
+            assert_eq!(known.author_key_digest.is_some(), author.is_some());
+        }
+    }
+
     #[test]
     fn every_change_is_found() {
         let signed = by_another_tool();

@@ -4,7 +4,8 @@
 use boot_tests::{Igvm, Launch, Outcome, Run};
 use p384::ecdsa::signature::Signer;
 use p384::ecdsa::{Signature, SigningKey};
-use snp_model::launch::id_block::{EcPublicKey, IdBlock};
+use protocols::snp::{Curve, EcdsaPublicKey, IdBlock};
+use snp_model::launch::id_block::key_digest;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// `IGVM_VHT_SNP_ID_BLOCK`.
@@ -35,10 +36,10 @@ fn image(launch_digest: [u8; 48]) -> (Igvm, [u8; 48]) {
     let signature: Signature = key.sign(block.as_bytes());
     let (r, s) = signature.split_bytes();
     let point = key.verifying_key().to_sec1_point(false);
-    let mut public = EcPublicKey::new_zeroed();
-    public.curve = EcPublicKey::P384;
-    public.qx = number(point.x().unwrap());
-    public.qy = number(point.y().unwrap());
+    let mut public = EcdsaPublicKey::new_zeroed();
+    public.curve = Curve::P384;
+    public.x = number(point.x().unwrap());
+    public.y = number(point.y().unwrap());
 
     // IGVM_VHS_SNP_ID_BLOCK: the mask of the platform, no author's key, the block without its
     // policy, two algorithms, signature and key; then zeros in place of the author's.
@@ -48,11 +49,11 @@ fn image(launch_digest: [u8; 48]) -> (Igvm, [u8; 48]) {
     header.extend([1, 0, 0, 0, 0, 0, 0, 0]);
     header.extend(number(&r).into_iter().chain(number(&s)));
     header.extend([2, 0, 0, 0, 0, 0, 0, 0]);
-    header.extend(public.qx.into_iter().chain(public.qy));
+    header.extend(public.x.into_iter().chain(public.y));
     header.extend([0; 2 * 144 + 8]);
     let mut image = Igvm::rampart();
     image.append_header(ID_BLOCK, &header);
-    (image, public.digest())
+    (image, key_digest(&public))
 }
 
 fn run(image: &Igvm) -> Run {
@@ -90,6 +91,9 @@ fn reports_show_the_id_block_of_the_image() {
     // The ID block is no part of the digest, so the image without it tells.
     let plain = run(&Igvm::rampart());
     let digest = digest_of(&plain);
+    // What the builder says of the file is what the secure processor measured.
+    let measured = igvm_builder::measure::measure("rampart.igvm", Igvm::rampart().bytes());
+    assert_eq!(digits(&digest), measured.expect("a launch").launch_digest);
     let (ours, key_digest) = image(digest);
     let taken = run(&ours);
     taken.assert_outcome(Outcome::PoweredOff);

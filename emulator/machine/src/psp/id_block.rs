@@ -4,8 +4,10 @@
 use igvm_defs::{
     IGVM_VHS_SNP_ID_BLOCK, IGVM_VHS_SNP_ID_BLOCK_PUBLIC_KEY, IGVM_VHS_SNP_ID_BLOCK_SIGNATURE,
 };
-use protocols::snp::ReportSignature;
-use snp_model::launch::id_block::{EcPublicKey, FinishError, IdAuth, IdBlock};
+use protocols::snp::{
+    Curve, EcdsaPublicKey, IdAuthentication, IdBlock, KeyAlgorithm, ReportSignature,
+};
+use snp_model::launch::id_block::FinishError;
 use snp_model::launch::{Launch, Launched};
 use zerocopy::FromZeros;
 
@@ -23,9 +25,9 @@ pub(crate) fn finish(
         guest_svn: given.guest_svn,
         policy,
     };
-    let mut auth = IdAuth::new_zeroed();
-    auth.id_key_algorithm = given.id_key_algorithm;
-    auth.author_key_algorithm = given.author_key_algorithm;
+    let mut auth = IdAuthentication::none();
+    auth.id_key_algorithm = KeyAlgorithm(given.id_key_algorithm);
+    auth.author_key_algorithm = KeyAlgorithm(given.author_key_algorithm);
     auth.id_block_signature = signature(&given.id_key_signature);
     auth.id_key = public_key(&given.id_public_key);
     auth.id_key_signature = signature(&given.author_key_signature);
@@ -41,10 +43,10 @@ fn signature(given: &IGVM_VHS_SNP_ID_BLOCK_SIGNATURE) -> ReportSignature {
     }
 }
 
-fn public_key(given: &IGVM_VHS_SNP_ID_BLOCK_PUBLIC_KEY) -> EcPublicKey {
-    let mut key = EcPublicKey::new_zeroed();
-    key.curve = given.curve;
-    key.qx = given.qx;
-    key.qy = given.qy;
+fn public_key(given: &IGVM_VHS_SNP_ID_BLOCK_PUBLIC_KEY) -> EcdsaPublicKey {
+    let mut key = EcdsaPublicKey::new_zeroed();
+    key.curve = Curve(given.curve);
+    key.x = given.qx;
+    key.y = given.qy;
     key
 }

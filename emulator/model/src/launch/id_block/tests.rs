@@ -16,12 +16,12 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_slice(&[seed; 48]).unwrap()
 }
 
-fn public(key: &SigningKey) -> EcPublicKey {
+fn public(key: &SigningKey) -> EcdsaPublicKey {
     let point = key.verifying_key().to_sec1_point(false);
-    let mut public = EcPublicKey::new_zeroed();
-    public.curve = EcPublicKey::P384;
-    public.qx = little_endian(point.x().unwrap());
-    public.qy = little_endian(point.y().unwrap());
+    let mut public = EcdsaPublicKey::new_zeroed();
+    public.curve = Curve::P384;
+    public.x = little_endian(point.x().unwrap());
+    public.y = little_endian(point.y().unwrap());
     public
 }
 
@@ -46,10 +46,10 @@ fn block() -> IdBlock {
     }
 }
 
-fn auth(block: &IdBlock) -> IdAuth {
-    let mut auth = IdAuth::new_zeroed();
-    auth.id_key_algorithm = 1;
-    auth.author_key_algorithm = 1;
+fn auth(block: &IdBlock) -> IdAuthentication {
+    let mut auth = IdAuthentication::new_zeroed();
+    auth.id_key_algorithm = KeyAlgorithm::ECDSA_P384_SHA384;
+    auth.author_key_algorithm = KeyAlgorithm::ECDSA_P384_SHA384;
     auth.id_key = public(&key(1));
     auth.id_block_signature = sign(&key(1), block.as_bytes());
     auth.author_key = public(&key(2));
@@ -66,8 +66,8 @@ fn a_guest_has_what_its_signed_block_says() {
         assert_eq!(known.guest_svn, 7);
         assert_eq!(known.family_id, [0xfa; 16]);
         assert_eq!(known.image_id, [0x1a; 16]);
-        assert_eq!(known.id_key_digest, auth.id_key.digest());
-        let digest = author.then(|| auth.author_key.digest());
+        assert_eq!(known.id_key_digest, key_digest(&auth.id_key));
+        let digest = author.then(|| key_digest(&auth.author_key));
         assert_eq!(known.author_key_digest, digest);
         // The block is no part of the digest.
         assert_eq!(launched.digest, launch().finish().digest);
@@ -92,7 +92,7 @@ fn a_block_of_another_guest_is_refused() {
 
 #[test]
 fn a_block_that_is_not_signed_is_refused() {
-    let refused = |change: fn(&mut IdBlock, &mut IdAuth)| {
+    let refused = |change: fn(&mut IdBlock, &mut IdAuthentication)| {
         let (mut block, mut auth) = (block(), auth(&block()));
         change(&mut block, &mut auth);
         launch().finish_with(&block, &auth, true).unwrap_err()
@@ -103,21 +103,24 @@ fn a_block_that_is_not_signed_is_refused() {
         refused(|_, auth| auth.id_block_signature.s[0] ^= 1),
         signature
     );
-    assert_eq!(refused(|_, auth| auth.id_key.qx[0] ^= 1), signature);
-    assert_eq!(refused(|_, auth| auth.id_key.curve = 1), signature);
+    assert_eq!(refused(|_, auth| auth.id_key.x[0] ^= 1), signature);
+    assert_eq!(refused(|_, auth| auth.id_key.curve.0 = 1), signature);
     assert_eq!(refused(|_, auth| auth.id_key.reserved[5] = 1), signature);
     let author = FinishError::AuthorSignature;
     assert_eq!(refused(|_, auth| auth.id_key_signature.r[3] ^= 4), author);
     assert_eq!(refused(|_, auth| auth.author_key = auth.id_key), author);
     let parameter = FinishError::Parameter;
-    assert_eq!(refused(|_, auth| auth.id_key_algorithm = 0), parameter);
-    assert_eq!(refused(|_, auth| auth.author_key_algorithm = 2), parameter);
+    assert_eq!(refused(|_, auth| auth.id_key_algorithm.0 = 0), parameter);
+    assert_eq!(
+        refused(|_, auth| auth.author_key_algorithm.0 = 2),
+        parameter
+    );
 }
 
 #[test]
 fn an_author_that_does_not_count_need_not_have_signed() {
     let (block, mut auth) = (block(), auth(&block()));
-    auth.author_key_algorithm = 0;
+    auth.author_key_algorithm.0 = 0;
     auth.id_key_signature.r[0] ^= 1;
     assert!(launch().finish_with(&block, &auth, false).is_ok());
 }
