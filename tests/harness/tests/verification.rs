@@ -1,6 +1,8 @@
 //! From the outside: what unmodified Linux on Rampart hands out is verified, and evidence that
 //! is not genuine is found out for what it is.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use boot_tests::{Launch, Round};
@@ -111,4 +113,46 @@ fn a_report_of_the_guest_s_own_level_does_not_pass_for_the_firmware_s() {
     let verdict = verify(&read(&round), &demands());
     let (refuted, words) = claims(&verdict, Status::Refuted);
     assert_eq!(refuted, [Id::ReportVmpl], "{words}");
+}
+
+/// images/rampart.toml with an identity that stays, and with the host's parameters in PCR 8.
+fn image_with_a_lasting_identity() -> tempfile::TempDir {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("images/rampart.toml")).expect("a manifest");
+    let mut manifest: toml::Table = text.parse().expect("a manifest");
+    let svsm = manifest["svsm"].as_table_mut().expect("its table");
+    svsm.insert("identity".to_owned(), "persistent".into());
+    svsm.insert("measure-parameters".to_owned(), 8.into());
+    // In the tree, where the manifest's paths begin.
+    let folder = tempfile::tempdir_in(root.join("target")).expect("a temporary folder");
+    let path = folder.path().join("lasting.toml");
+    std::fs::write(&path, manifest.to_string()).expect("it can be written");
+    let built = Command::new(root.join("target/debug/igvm-builder"))
+        .current_dir(&root)
+        .arg("build")
+        .arg(&path)
+        .arg("--out")
+        .arg(folder.path().join("lasting.igvm"))
+        .status();
+    assert!(built.expect("scripts/build tools makes it").success());
+    folder
+}
+
+#[test]
+fn a_lasting_identity_survives_a_boot_and_the_host_s_parameters_are_measured() {
+    let image = image_with_a_lasting_identity();
+    let boot = || {
+        let round = Launch::rampart()
+            .option("--image", image.path().join("lasting.igvm"))
+            .attest();
+        assert_eq!(round.status, Some(VERIFIED), "{}", round.report());
+        read(&round)
+    };
+    let (first, second) = (boot(), boot());
+    assert!(first.ek.is_some());
+    assert_eq!(first.ek, second.ek, "the endorsement key stays");
+    let usual = read(round());
+    assert_ne!(first.ek, usual.ek, "and is that of this image alone");
+    let events = verify(&first, &demands()).events;
+    assert!(events.iter().any(|event| event.pcr == 8));
 }
