@@ -19,7 +19,8 @@ use alloc::boxed::Box;
 
 use protocols::ghcb::Ghcb;
 use protocols::snp::{
-    GUEST_MESSAGE_PAGE, GuestMessageHeader, GuestMessageInfo, MessageType, VMPCK_SIZE, Vmpl,
+    FirmwareStatus, GUEST_MESSAGE_PAGE, GuestMessageHeader, GuestMessageInfo, MessageType,
+    VMPCK_SIZE, Vmpl,
 };
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 use zeroize::Zeroize;
@@ -214,6 +215,10 @@ impl Channel {
         let (payload, rest) = body.split_at_mut_checked(size).ok_or(Doubt::WrongSize)?;
         let key = self.key.as_ref().ok_or(Doubt::NotAuthentic)?;
         key.open(header, payload).ok_or(Doubt::NotAuthentic)?;
+        let is_refusal = !payload.starts_with(FirmwareStatus::SUCCESS.as_bytes());
+        if size != usize::from(wanted.message_size) && !is_refusal {
+            return Err(Doubt::WrongSize);
+        }
         rest.fill(0);
         self.sequence = next;
         self.pending = None;

@@ -232,13 +232,22 @@ fn an_answer_that_is_only_a_refusal_may_end_early() {
     let mut line = refusal(0x27);
     assert_eq!(line.report(1), Err(refused));
     assert!(line.channel.is_open());
-    // One that is none has no report.
-    assert_eq!(refusal(0).report(1), Err(ChannelError::Senseless));
-    let mut line = refusal(0);
+}
+
+/// The head of a report, by itself, would be a report full of zeros: one that no policy forbids.
+#[test]
+fn threat_54_an_answer_that_is_no_refusal_has_its_size() {
+    let cut = || sealed_as(|header| header.info.message_size = 0x20);
+    let wrong_size = ChannelError::Doubt(Doubt::WrongSize);
+    let mut line = cut();
+    assert_eq!(line.report(0), Err(wrong_size));
+    line.check_closed();
+    let mut line = cut();
     let key = line
         .channel
         .derived_key(&mut line.machine, GuestFields::empty());
-    assert_eq!(key, Err(ChannelError::Senseless));
+    assert_eq!(key, Err(wrong_size));
+    line.check_closed();
 }
 
 #[test]
