@@ -65,6 +65,12 @@ threats! {
     threat_29_injected_vector = 29,
     threat_30_forged_exception = 30,
     threat_47_other_processors = 47,
+    threat_50_lost_messages = 50,
+    threat_51_replayed_and_forged_answers = 51,
+    threat_52_pages_rewritten = 52,
+    threat_53_foreign_levels = 53,
+    threat_54_sizes = 54,
+    threat_60_policy = 60,
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn every_core_call_does_what_it_should() {
     assert_eq!(run.line("test-guest: FAIL"), None, "{}", run.report());
     let sum = run.line(" passed, ").and_then(checks_passed);
     assert!(sum.is_some_and(|passed| passed >= 160), "{}", run.report());
-    run.assert_line("test-guest: report of version 3")
+    run.assert_line("test-guest: report of version 3, policy 0x30000")
         .assert_line("test-guest: ok guest_request/a report of the own level");
 }
 

@@ -11,8 +11,8 @@ use protocols::boot::layout::GUEST_SECRETS_PAGE;
 use protocols::ghcb::GuestRequestResult;
 use protocols::snp::{
     AttestationReport, CertificateEntry, CertificateKind, FirmwareStatus, GUEST_MESSAGE_TAG,
-    GuestMessageHeader, GuestMessageInfo, KeyRequest, KeyResponse, MessageType, ReportRequest,
-    ReportResponse, SecretsPage, VMPCK_SIZE, Vmpl,
+    GuestMessageHeader, GuestMessageInfo, GuestPolicy, KeyRequest, KeyResponse, MessageType,
+    ReportRequest, ReportResponse, SecretsPage, VMPCK_SIZE, Vmpl,
 };
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -136,7 +136,8 @@ fn report() -> Outcome {
     prepare(MessageType::REPORT_REQ, &mut report_request(level));
     send(GuestRequestResult::SUCCESS, None)?;
     let response: ReportResponse = take(MessageType::REPORT_REQ)?;
-    println!("report of version {}", response.report.version);
+    let (version, policy) = (response.report.version, response.report.policy);
+    println!("report of version {version}, policy {policy:#x}");
     is_ours(&response)
 }
 
@@ -146,7 +147,8 @@ fn is_ours(response: &ReportResponse) -> Outcome {
     same("size", response.size, size_of::<AttestationReport>() as u32)?;
     holds("version", [2, 3, 5].contains(&report.version))?;
     same("level", report.vmpl, svsm::level().get())?;
-    same("policy", report.policy, 0x3_0000u64)?;
+    let policy = GuestPolicy::from_bits_retain(report.policy);
+    holds("policy", policy.contains(GuestPolicy::MUST_BE_ONE))?;
     holds("report data", report.report_data == NONCE)?;
     holds("measurement", report.measurement != [0; 48])?;
     holds("signature", report.signature.r[..48] != [0; 48])
