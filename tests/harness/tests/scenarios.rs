@@ -70,7 +70,9 @@ threats! {
     threat_52_pages_rewritten = 52,
     threat_53_foreign_levels = 53,
     threat_54_sizes = 54,
+    threat_55_certificates = 55,
     threat_60_policy = 60,
+    threat_61_parameters = 61,
 }
 
 #[test]

@@ -8,6 +8,7 @@ fn every_core_call_does_what_it_should() {
     let run = Launch::test_guest().timeout(120).run();
     run.assert_outcome(Outcome::PoweredOff);
     assert_eq!(run.line("test-guest: FAIL"), None, "{}", run.report());
+    assert_eq!(run.line("test-guest: no report"), None, "{}", run.report());
     let sum = run.line(" passed, ").and_then(checks_passed);
     assert!(sum.is_some_and(|passed| passed >= 160), "{}", run.report());
     run.assert_line("test-guest: report of version 3, policy 0x30000")

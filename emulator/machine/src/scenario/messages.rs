@@ -118,7 +118,7 @@ fn kept(kept: &[(u8, Box<Page>)], vmpl: u8, number: u32) -> Option<&Page> {
 
 /// Before the request is handed over: it is kept, and changed as the scenario says.
 pub(super) fn before(machine: &mut Machine, exchange: &Exchange, answers: &[Due]) {
-    watch::message_made(machine);
+    watch::message_made(machine, exchange.request.0);
     let request = read(exchange.request.1);
     machine.invariants.message_sent(exchange.vmpl, &request);
     let requests = &mut machine.scenario.messages.requests;

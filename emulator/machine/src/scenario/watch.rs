@@ -39,7 +39,7 @@ pub(crate) struct Watch {
 pub(super) enum Until {
     /// The next exit.
     Exit,
-    /// The next guest request.
+    /// The next guest request that the page is for.
     Message,
 }
 
@@ -125,20 +125,19 @@ fn take_away(machine: &mut Machine) {
 
 /// The guest makes its next request: what it was answered is no longer of use to it.
 pub(super) fn request_made(machine: &mut Machine) {
-    end(machine, Until::Exit);
+    end(machine, |page| page.until == Until::Exit);
 }
 
-/// The guest makes its next guest request.
-pub(super) fn message_made(machine: &mut Machine) {
-    end(machine, Until::Message);
+/// The guest makes a guest request with the request page `gpa`.
+pub(super) fn message_made(machine: &mut Machine, gpa: u64) {
+    end(machine, |page| {
+        page.until == Until::Message && page.gpa == gpa
+    });
 }
 
-fn end(machine: &mut Machine, until: Until) {
+fn end(machine: &mut Machine, is_over: impl Fn(&Watched) -> bool) {
     let watch = &mut machine.scenario.watch;
-    let ended: Vec<_> = watch
-        .pages
-        .extract_if(.., |page| page.until == until)
-        .collect();
+    let ended: Vec<_> = watch.pages.extract_if(.., |page| is_over(page)).collect();
     if ended.is_empty() {
         return;
     }
