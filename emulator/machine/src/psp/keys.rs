@@ -1,21 +1,9 @@
-//! The keys of the emulated secure processor: the same in every run, and no
+//! The keys and names of the emulated secure processor: the same in every run, and no
 //! secret. The machine's banner says so.
 
-use protocols::snp::Vmpl;
-use protocols::snp::secrets::VMPCK_SIZE;
 use sha2::{Digest, Sha384};
 use snp_model::launch::LaunchDigest;
-
-/// The VM platform communication keys, one for each level.
-pub(crate) fn vmpcks() -> [[u8; VMPCK_SIZE]; Vmpl::COUNT] {
-    core::array::from_fn(|level| {
-        let digest = Sha384::new()
-            .chain_update("emulated VMPCK")
-            .chain_update([level as u8])
-            .finalize();
-        core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
-    })
-}
+pub(crate) use snp_model::psp::emulated::vmpcks;
 
 /// The report ID of the guest: nothing but its launch digest tells it from others.
 pub(crate) fn report_id(digest: &LaunchDigest) -> [u8; 32] {

@@ -1,8 +1,12 @@
 //! The chip of the emulated machine. Its secret is in this file: what it signs says
 //! that somebody has the source, and nothing else.
 
-use protocols::snp::{FirmwareVersion, PlatformInfo, TcbLayout, TcbParts, TcbVersion};
+use protocols::snp::{
+    FirmwareVersion, PlatformInfo, TcbLayout, TcbParts, TcbVersion, VMPCK_SIZE, Vmpl,
+};
+use sha2::{Digest, Sha384};
 
+use super::Vmpck;
 use super::chip::{Chip, Config, Processor, ReportVersion, SECRET};
 
 /// "EMULATED CHIP, NO SECRET", over and over.
@@ -54,4 +58,16 @@ pub fn chip(processor: Processor, report_version: ReportVersion) -> Chip {
         report_version,
         config: Config::default(),
     }
+}
+
+/// The VM platform communication keys that its guests get, one for each level: the
+/// same in every run.
+pub fn vmpcks() -> [Vmpck; Vmpl::COUNT] {
+    core::array::from_fn(|level| {
+        let digest = Sha384::new()
+            .chain_update("emulated VMPCK")
+            .chain_update([level as u8])
+            .finalize();
+        core::array::from_fn::<u8, VMPCK_SIZE, _>(|at| digest.get(at).copied().unwrap_or_default())
+    })
 }
