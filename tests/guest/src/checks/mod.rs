@@ -37,7 +37,7 @@ pub(crate) fn in_first_life() {
     run(deposit_mem::CHECKS);
     run(guest_request::CHECKS);
     run(attestation::CHECKS);
-    run(vtpm::CHECKS);
+    run(vtpm::checks());
     run(remap_ca::CHECKS);
     run(create_vcpu::CHECKS);
     run(noise::CHECKS);

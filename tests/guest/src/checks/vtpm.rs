@@ -11,12 +11,23 @@ use sha2::{Digest, Sha256};
 
 use super::unusable;
 use crate::arch::memory;
-use crate::check::{Check, Outcome, check, holds, refused, result, same, succeeds};
+use crate::check::{Check, Failure, Outcome, check, holds, refused, result, same, succeeds};
 use crate::playground::Area;
 use crate::tpm::{self, RC_INITIALIZE};
 use crate::{hands, list, svsm};
 
-pub(crate) const CHECKS: &[Check] = &[
+/// The checks of the TPM, or those that there is none: not under a policy that lets the host look
+/// in, nor without a report that says which policy it is.
+pub(crate) fn checks() -> &'static [Check] {
+    match query_protocol(1) {
+        Ok(ProtocolQuery::NOT_OFFERED) => ABSENT,
+        _ => CHECKS,
+    }
+}
+
+const ABSENT: &[Check] = &[check("vtpm/none is offered", absent)];
+
+const CHECKS: &[Check] = &[
     check("vtpm/version 1 is offered", offered),
     check("vtpm/query: commands are taken", query),
     check("vtpm/unknown calls", unknown_calls),
@@ -42,13 +53,28 @@ const fn at(page: u64) -> u64 {
     Area::WORK.page(page).gpa().get()
 }
 
-fn offered() -> Outcome {
+fn query_protocol(version: u32) -> Result<u64, Failure> {
     let protocol = ProtocolId::VTPM;
+    let rcx = ProtocolQuery { protocol, version }.rcx();
+    let reply = svsm::core(CoreCall::QUERY_PROTOCOL, rcx);
+    succeeds("result", reply)?;
+    Ok(reply.values[0])
+}
+
+fn offered() -> Outcome {
     for (version, want) in [(0, 0), (1, ProtocolQuery::answer(1, 1)), (2, 0)] {
-        let rcx = ProtocolQuery { protocol, version }.rcx();
-        let reply = svsm::core(CoreCall::QUERY_PROTOCOL, rcx);
-        succeeds("result", reply)?;
-        same("RCX", reply.values[0], want)?;
+        same("RCX", query_protocol(version)?, want)?;
+    }
+    Ok(())
+}
+
+fn absent() -> Outcome {
+    for version in 0..=2 {
+        same("RCX", query_protocol(version)?, ProtocolQuery::NOT_OFFERED)?;
+    }
+    for call in [VtpmCall::QUERY, VtpmCall::CMD, VtpmCall(2)] {
+        let reply = call_number(call.0, [BUFFER, 0, 0, 0]);
+        refused("result", reply, SvsmResult::UNSUPPORTED_PROTOCOL)?;
     }
     Ok(())
 }
