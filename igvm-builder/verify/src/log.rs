@@ -2,6 +2,7 @@
 //! Profile, crypto-agile format), replayed and named.
 
 mod parse;
+mod values;
 mod words;
 
 use std::collections::BTreeMap;
