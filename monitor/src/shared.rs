@@ -155,7 +155,8 @@ impl<'a, S, P: Copy> Server<'a, S, P> {
     }
 
     /// The pages of `caller`, whose seat is held. They are looked for again only when they are
-    /// others than the last time.
+    /// others than the last time. On the way of every call, so it is to be inlined.
+    #[inline(always)]
     pub(crate) fn pages<M: GuestMemory<Page = P> + ?Sized>(
         &mut self,
         platform: &mut M,
@@ -167,6 +168,16 @@ impl<'a, S, P: Copy> Server<'a, S, P> {
         {
             return Ok(known);
         }
+        self.find_pages(platform, caller, gpas)
+    }
+
+    #[cold]
+    fn find_pages<M: GuestMemory<Page = P> + ?Sized>(
+        &mut self,
+        platform: &mut M,
+        caller: Vcpu,
+        gpas: [Gpa; 2],
+    ) -> Result<Pages<P>, AccessFault> {
         let found = Pages {
             gpas,
             vmsa: platform.page(caller.vmsa)?,

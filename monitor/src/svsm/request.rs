@@ -124,7 +124,9 @@ pub fn serve<P: Platform + ?Sized, S: MapStorage>(
 }
 
 /// Serves a call of a protocol beside the core protocol, if that service is there. Apart from the
-/// others (`inline(never)`), which need none of its buffers.
+/// others (`inline(never)`), which need none of its buffers; it takes long, so what does not is laid
+/// out first (`cold`).
+#[cold]
 #[inline(never)]
 fn service<P: Platform + ?Sized, S: MapStorage>(
     shared: &Shared<S>,
