@@ -2,7 +2,7 @@
 # script behind it: make run ARGS="--mem 4G --no-svsm", make smoke ARGS="--plain".
 ARGS ?=
 
-.PHONY: help setup build image images machine run smoke attest test lint doc soak clean
+.PHONY: help setup build image images image-check release machine run smoke attest test lint doc soak clean
 .PHONY: bench-vtpm bench bench-check bench-baseline bench-picture
 
 help: ## what can be made
@@ -18,6 +18,13 @@ image: setup ## build the images alone
 	@scripts/build images
 
 images: image ## the same
+
+image-check: image ## build the release images again elsewhere, compare; and with the README's digests
+	@scripts/check-reproducible
+	@scripts/release --check
+
+release: image ## the release images' digests as they are now: to docs/release.json and the README
+	@scripts/release --store
 
 machine: setup ## build the emulated machine alone
 	@scripts/build machine

@@ -13,6 +13,7 @@ from . import catalogue, lines
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LAUNCH = ROOT / "scripts/launch"
 TEST_GUEST = ROOT / "target/images/test-guest.igvm"
+BY_HASH = ROOT / "target/images/rampart-byhash.igvm"
 
 # The calls whose instructions are counted: PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL.
 PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL = 1, 2, 6
@@ -140,6 +141,14 @@ def of_boot(stats):
     return out
 
 
+def by_hash():
+    """The launch pages of the image that has only the hash of its firmware."""
+    measured = subprocess.run(
+        ["cargo", "run", "--locked", "--quiet", "-p", "igvm-builder", "--", "measure", BY_HASH, "--json"],
+        cwd=ROOT, check=True, capture_output=True, text=True)
+    return json.loads(measured.stdout)["launch_pages"]
+
+
 def of_calls(calls):
     """The figures that the counted calls hold."""
 
@@ -183,4 +192,4 @@ def counts(folder):
     memory = {"memory_kib.1": kept, "memory_kib.page_map": page_map}
     for vcpus in (8, 64):
         memory[f"memory_kib.{vcpus}"] = memory_for(vcpus, folder)
-    return figures | memory, boot.stats
+    return figures | memory | {"launch_pages.by_hash": by_hash()}, boot.stats
