@@ -87,7 +87,7 @@ fn behind_the_end_of_a_file_there_are_zeros() {
 }
 
 #[test]
-fn an_absurd_number_of_files_is_refused() {
+fn threat_24_an_absurd_number_of_files_is_refused() {
     for count in [MAX_FILES + 1, 0x8000_0000, u32::MAX] {
         let device = device();
         device.host().directory[..4].copy_from_slice(&count.to_be_bytes());
@@ -100,14 +100,14 @@ fn an_absurd_number_of_files_is_refused() {
 }
 
 #[test]
-fn a_directory_that_claims_more_than_it_has_ends_with_the_pages() {
+fn threat_24_a_directory_that_claims_more_than_it_has_ends_with_the_pages() {
     let device = device();
     device.host().directory[..4].copy_from_slice(&MAX_FILES.to_be_bytes());
     assert_eq!(find(&device, b"not there"), Ok(None));
 }
 
 #[test]
-fn a_selector_that_leads_nowhere_brings_nothing() {
+fn threat_24_a_selector_that_leads_nowhere_brings_nothing() {
     let device = Device::new(&[]);
     let mut directory = 1u32.to_be_bytes().to_vec();
     directory.extend_from_slice(entry(NAME, 0xffff, 8).as_bytes());
@@ -128,7 +128,7 @@ fn a_failed_transfer_ends_the_machine() {
 }
 
 #[test]
-fn a_device_that_never_answers_is_not_waited_for() {
+fn threat_24_a_device_that_never_answers_is_not_waited_for() {
     let device = device();
     device.host().dead = true;
     let failed = find(&device, NAME).unwrap_err();
@@ -140,7 +140,7 @@ proptest! {
 
     /// Whatever the directory holds: an answer, and never a panic or a read outside.
     #[test]
-    fn any_directory_is_survived(
+    fn threat_24_any_directory_is_survived(
         directory in prop::collection::vec(any::<u8>(), 0..0x400),
         small in any::<bool>(),
     ) {

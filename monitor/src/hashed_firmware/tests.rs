@@ -91,7 +91,7 @@ fn one_bit_more_or_less_is_another_firmware() {
 }
 
 #[test]
-fn none_a_shorter_and_a_longer_one_are_refused_for_what_they_are() {
+fn threat_24_none_a_shorter_and_a_longer_one_are_refused_for_what_they_are() {
     let mut none = Given::new(&firmware());
     none.device.host().directory[..4].copy_from_slice(&1u32.to_be_bytes());
     assert_eq!(none.refused(), (RampartReason::FirmwareMissing, 0));
@@ -118,7 +118,7 @@ fn a_firmware_that_is_shorter_than_the_directory_says_is_another_one() {
 }
 
 #[test]
-fn what_the_host_changes_after_a_byte_was_read_changes_nothing() {
+fn threat_24_what_the_host_changes_after_a_byte_was_read_changes_nothing() {
     let mut given = Given::new(&firmware());
     given.device.host().after_read = Some(Box::new(|pages, start, len| {
         pages[start..][..len].fill(0xcc);
@@ -128,7 +128,7 @@ fn what_the_host_changes_after_a_byte_was_read_changes_nothing() {
 }
 
 #[test]
-fn what_the_host_changes_before_a_byte_is_read_is_found_by_the_hash() {
+fn threat_24_what_the_host_changes_before_a_byte_is_read_is_found_by_the_hash() {
     let mut given = Given::new(&firmware());
     let mut changed = false;
     given.device.host().after_read = Some(Box::new(move |pages, start, len| {
