@@ -40,6 +40,8 @@ COUNTERS = {
 }
 
 PARTS = ("stage2", "kernel", "monitor", "protocols")
+# Trusted too, and counted for itself: the leading SVSM's TPM is another project's C, and not in its lines.
+TPM = "vtpm"
 
 GENERAL = (
     Figure("launch_pages", "launch pages", "560, with the vTPM", 560),
@@ -53,12 +55,16 @@ GENERAL = (
     Figure("instructions.pvalidate_512_4k",
            "instructions at VMPL0 for PVALIDATE of 512 pages of 4 KiB (two lists: 510 and 2)"),
     Figure("instructions.create_vcpu", "instructions at VMPL0 for CREATE_VCPU"),
-    Figure("memory_kib.1", "memory kept by the firmware without the page map, in KiB: 1 vCPU", "4,096", 4096),
+    Figure("instructions.pcr_extend", "instructions at VMPL0 for TPM2_PCR_Extend of one bank"),
+    Figure("wait.rsa_2048", "the longest that calls of another vCPU took while an RSA-2048 key was made, in thousandths "
+           "of that time", checked=False),
+    Figure("memory_kib.1", "memory kept by the firmware without the page map, in KiB: 1 vCPU", "8,192, with the vTPM", 8192),
     Figure("memory_kib.8", "the same with 8 vCPUs"),
     Figure("memory_kib.64", "the same with 64 vCPUs", "8,192", 8192),
     Figure("memory_kib.page_map", "memory of the page map for 2 GiB, in KiB"),
     Figure("lines", "trusted lines of code", "9,760: a fifth of the leading SVSM's", 9760),
     *(Figure(f"lines.{part}", f"of these in {part}") for part in PARTS),
+    Figure("lines_of_the_tpm", "lines of the TPM (vtpm), which is trusted too"),
 )
 # Of the machine that it was measured on: never compared by a test. The numbers of vCPUs are those
 # of the README; "make bench" can be asked for others.

@@ -15,7 +15,9 @@ use core::mem::offset_of;
 use protocols::addr::{PAGE_4K, PageSize};
 use protocols::ghcb::ExitCode;
 use protocols::snp::Vmsa;
-use protocols::svsm::{CoreCall, ProtocolId, PvalidateEntry, PvalidateHeader, Request};
+use protocols::svsm::{
+    CoreCall, ProtocolId, PvalidateEntry, PvalidateHeader, Request, VtpmCall, VtpmRequest,
+};
 
 use crate::machine::Machine;
 use crate::mem::phys;
@@ -41,6 +43,8 @@ struct Call {
     protocol: u32,
     call: u32,
     pages: Pages,
+    /// The TPM command of a call of the vTPM protocol, otherwise 0.
+    tpm_command: u32,
     /// RAX afterwards: the result, or still the request if there was none.
     result: u64,
 }
@@ -90,6 +94,15 @@ pub(crate) fn asked(machine: &mut Machine, level: u8) -> Option<UnderWay> {
     }
     let is_list =
         request.protocol == ProtocolId::CORE && CoreCall(request.call) == CoreCall::PVALIDATE;
+    let is_command =
+        request.protocol == ProtocolId::VTPM && VtpmCall(request.call) == VtpmCall::CMD;
+    let tpm_command = is_command
+        .then(|| tpm_command(machine))
+        .flatten()
+        .unwrap_or_default();
+    if MAKES_KEYS.contains(&tpm_command) {
+        return None;
+    }
     let call = Call {
         protocol: request.protocol.0,
         call: request.call,
@@ -97,6 +110,7 @@ pub(crate) fn asked(machine: &mut Machine, level: u8) -> Option<UnderWay> {
             .then(|| pages_of_list(machine))
             .flatten()
             .unwrap_or_default(),
+        tpm_command,
         result: 0,
     };
     Some(UnderWay {
@@ -132,6 +146,24 @@ fn pages_of_list(machine: &Machine) -> Option<Pages> {
         }
     }
     Some(pages)
+}
+
+/// TPM2_CreatePrimary, Create and CreateLoaded: too many instructions for single steps, and another
+/// number of them for each key.
+const MAKES_KEYS: [u32; 3] = [0x131, 0x153, 0x191];
+
+/// The code of the TPM command in the buffer that RCX points to. None: there is none.
+fn tpm_command(machine: &Machine) -> Option<u32> {
+    /// Where the code is in a command.
+    const CODE: usize = 6;
+    let buffer = machine.vcpu.gprs.rcx;
+    let at = machine.memory.spa(buffer)?;
+    if !buffer.is_multiple_of(PAGE_4K) {
+        return None;
+    }
+    let at = at + (size_of::<VtpmRequest>() + CODE) as u64;
+    let code = [0, 1, 2, 3].map(|byte| phys::read::<u8>(at + byte));
+    Some(u32::from_be_bytes(code))
 }
 
 /// VMPL0 was entered for this call.
@@ -227,12 +259,13 @@ impl Instructions {
                 protocol,
                 call,
                 pages: Pages { validate, rescind },
+                tpm_command,
                 result,
             } = call;
             let Spent { count, min, max } = spent;
             write!(
                 out,
-                "{comma}\n  {{\"protocol\": {protocol}, \"call\": {call}, \"result\": {result}, \
+                "{comma}\n  {{\"protocol\": {protocol}, \"call\": {call}, \"tpm_command\": {tpm_command}, \"result\": {result}, \
                  \"validate\": {{\"4k\": {}, \"2m\": {}}}, \"rescind\": {{\"4k\": {}, \"2m\": {}}}, \
                  \"count\": {count}, \"instructions_min\": {min}, \"instructions_max\": {max}}}",
                 validate[0], validate[1], rescind[0], rescind[1]

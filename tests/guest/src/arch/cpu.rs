@@ -152,3 +152,9 @@ pub(crate) fn read(address: u64) -> Tried<u64> {
     }
     tried(value)
 }
+
+/// The time stamp counter.
+pub(crate) fn time_stamp() -> u64 {
+    // SAFETY: RDTSC touches no memory and is not intercepted.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
