@@ -63,13 +63,16 @@ pub(crate) fn launched<T: FromBytes>(gpa: u64) -> Option<T> {
     .ok()
 }
 
-/// Bytes of the launch area, which nobody writes. `None` outside of it.
+/// Bytes of the launch area, which nobody writes but `take_key`, once. `None` outside of it.
 pub(crate) fn launched_bytes(range: GpaRange) -> Option<&'static [u8]> {
     if !LAUNCH_AREA.contains_range(range) {
         return None;
     }
     let start = core::ptr::with_exposed_provenance((OWN_BASE + range.start().get()) as usize);
-    // SAFETY: stage2 has mapped the launch area read-only and private for good: nobody can write
-    // it, and a host that takes a page away causes a #VC and no other value.
+    // SAFETY: stage2 has mapped the launch area read-only and private for good: a host that takes a
+    // page away causes a #VC and no other value. VMPL0 itself writes there once, to wipe its keys in
+    // the secrets page (`take_key`), when the reference to them has been used for the last time; every
+    // other reader of that page copies it (`launched`). The pages that are shared for messages and
+    // transfers lie behind all payloads (`ImageHeader::check`), where no caller's range reaches.
     Some(unsafe { core::slice::from_raw_parts(start, range.len() as usize) })
 }

@@ -1,5 +1,6 @@
-//! The heap: one region of the kernel area. What runs out returns an error, never a panic: callers
-//! use the fallible constructors.
+//! The heap: one region of the kernel area. What VMPL0 allocates for itself may fail with an error.
+//! The TPM allocates without asking, so it is made only where there is room for the most that it can
+//! use ([`free`]).
 
 use alloc::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -28,6 +29,11 @@ unsafe impl GlobalAlloc for LockedHeap {
             unsafe { self.0.lock().deallocate(block, layout) }
         }
     }
+}
+
+/// Bytes that are free now.
+pub(crate) fn free() -> usize {
+    HEAP.0.lock().free()
 }
 
 /// Gives the heap its memory.

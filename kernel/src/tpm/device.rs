@@ -15,15 +15,22 @@ use vtpm::wire::Marshal;
 use super::event_log::{BANKS, EventLog};
 use super::platform::Processor;
 use crate::arch::service_stack::ServiceStack;
+use crate::mm::heap;
 
 /// TPM_RC_FAILURE in a response of its own.
 const FAILURE: [u8; 10] = [0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x01];
+
+/// Bytes of heap that a TPM wants free: several times the most that its own limits let a guest fill,
+/// so that what it allocates is there whatever the guest does, and however the heap is cut up.
+const ROOM: usize = 0x18_0000;
 
 /// Why there is no TPM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoTpm {
     /// The processor has no random numbers.
     Entropy,
+    /// There is no room in the heap.
+    Memory,
     /// A step of its making failed.
     Making,
 }
@@ -32,6 +39,7 @@ impl fmt::Display for NoTpm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Entropy => "the processor has no random numbers",
+            Self::Memory => "the heap is too small",
             Self::Making => "it could not be made",
         })
     }
@@ -62,6 +70,9 @@ pub(crate) type Parameter<'a> = (&'a [u8; 16], &'a [u8]);
 /// # Errors
 /// [`NoTpm`].
 pub(crate) fn make(cpuid: &CpuidTable, plan: &Plan<'_>) -> Result<TpmService, NoTpm> {
+    if heap::free() < ROOM {
+        return Err(NoTpm::Memory);
+    }
     let processor = Processor::new(cpuid, plan.secrets).map_err(|_| NoTpm::Entropy)?;
     let mut stack = ServiceStack::take().ok_or(NoTpm::Making)?;
     let mut tpm = vtpm::boxed(Box::new(processor));

@@ -2,6 +2,7 @@
 
 use vtpm::PlatformError;
 use vtpm::crypto::rng::{Drbg, Random};
+use zeroize::Zeroizing;
 
 /// Numbers of 64 bits of a processor's generator.
 pub(crate) trait Source {
@@ -27,7 +28,7 @@ impl<S: Source> Entropy<S> {
         let seed = words(&mut source)?;
         Ok(Self {
             source,
-            generator: Drbg::new(&seed, b"rampart entropy"),
+            generator: Drbg::new(&*seed, b"rampart entropy"),
         })
     }
 
@@ -42,7 +43,7 @@ impl<S: Source> Entropy<S> {
     /// As [`Entropy::new`]; `out` is as it was then.
     pub(crate) fn fill(&mut self, out: &mut [u8]) -> Result<(), PlatformError> {
         let fresh = words(&mut self.source)?;
-        self.generator.reseed(&fresh);
+        self.generator.reseed(&*fresh);
         self.generator.fill(out);
         Ok(())
     }
@@ -50,8 +51,8 @@ impl<S: Source> Entropy<S> {
 
 /// Numbers that differ from one to the next: a generator that is stuck repeats itself, one that
 /// works does so once in 2^64.
-fn words<S: Source>(source: &mut S) -> Result<[u8; WORDS * 8], PlatformError> {
-    let mut bytes = [0; WORDS * 8];
+fn words<S: Source>(source: &mut S) -> Result<Zeroizing<[u8; WORDS * 8]>, PlatformError> {
+    let mut bytes = Zeroizing::new([0; WORDS * 8]);
     let mut last = source.next().ok_or(PlatformError)?;
     for place in bytes.chunks_exact_mut(8) {
         let word = source.next().ok_or(PlatformError)?;
