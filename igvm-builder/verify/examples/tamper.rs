@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     for tampered in TAMPERED {
         let verdict = tampered.verdict(&evidence, &demands());
         println!("{}", tampered.name);
-        for claim in verdict
-            .claims
-            .iter()
-            .filter(|claim| claim.status == Status::Refuted)
-        {
+        let told = match tampered.unproven {
+            None => Status::Refuted,
+            Some(_) => Status::Unproven,
+        };
+        for claim in verdict.claims.iter().filter(|claim| claim.status == told) {
             println!("    {}: {}", claim.id.name(), claim.why);
         }
         if let Some(complaint) = tampered.complaint(&verdict) {

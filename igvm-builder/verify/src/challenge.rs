@@ -10,7 +10,7 @@ use vtpm::crypto::hmac::ct_eq;
 use vtpm::crypto::kdf::kdfa;
 use vtpm::crypto::rng::Random;
 use vtpm::object::{name, protect, secret};
-use vtpm::wire::{Marshal, ObjectAttributes, Public, PublicParams, Tpm2bDigest};
+use vtpm::wire::{Marshal, ObjectAttributes, Public, PublicParams, Tpm2bDigest, Unique};
 
 /// Bytes of a nonce: what configfs-tsm takes as `inblob`.
 pub const NONCE: usize = 64;
@@ -18,6 +18,9 @@ pub const NONCE: usize = 64;
 pub const SECRET: usize = 32;
 /// What a file of tpm2-tools begins with, and its version.
 const HEADER: [u8; 8] = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
+
+/// Bits of an RSA key whose signatures count.
+const LEAST_BITS: u16 = 2048;
 
 /// The verifier's secret.
 pub type Secret = [u8; SECRET];
@@ -31,6 +34,12 @@ pub enum ChallengeError {
     /// It is no endorsement key: a restricted decryption key with SHA-256 or SHA-384.
     #[error("the endorsement key is no restricted decryption key with SHA-256 or SHA-384")]
     NotStorage,
+    /// The key that quotes has a Name that can be made to fit two keys.
+    #[error("the attestation key's Name is of no hash that counts: SHA-256, SHA-384 or SHA-512")]
+    WeakName,
+    /// Its factors can be found.
+    #[error("the attestation key is RSA with fewer than {LEAST_BITS} bits")]
+    ShortKey,
     /// Its number is none.
     #[error("the endorsement key cannot be used: {0:?}")]
     Key(vtpm::Rc),
@@ -49,8 +58,15 @@ impl Challenge {
     /// The challenge for these two keys under this secret.
     ///
     /// # Errors
-    /// [`ChallengeError`] if the EK is none that a credential can be made for.
+    /// [`ChallengeError`] if the EK is none that a credential can be made for, or the AK none
+    /// whose signatures count.
     pub fn new(secret: &Secret, ek: &Public, ak: &Public) -> Result<Self, ChallengeError> {
+        check_strength(ak)?;
+        Self::make(secret, ek, ak)
+    }
+
+    /// The challenge, whatever the AK is.
+    pub(crate) fn make(secret: &Secret, ek: &Public, ak: &Public) -> Result<Self, ChallengeError> {
         if !matches!(ek.params, PublicParams::Rsa { .. }) {
             return Err(ChallengeError::NotRsa);
         }
@@ -91,6 +107,30 @@ impl Challenge {
     /// Whether this is what the TPM had to answer.
     pub fn is_answered_by(&self, answer: &[u8]) -> bool {
         ct_eq(&self.answer, answer)
+    }
+}
+
+/// Whether an attestation key's Name and signatures count. The guest chooses the key: of a
+/// Name of SHA-1 it could hold two public areas, one that the TPM activates and one that
+/// is shown here, and of a short RSA key the factors.
+///
+/// # Errors
+/// [`ChallengeError::WeakName`], [`ChallengeError::ShortKey`].
+pub fn check_strength(ak: &Public) -> Result<(), ChallengeError> {
+    match ak.name_alg {
+        Some(HashAlg::Sha256 | HashAlg::Sha384 | HashAlg::Sha512) => {}
+        Some(HashAlg::Sha1) | None => return Err(ChallengeError::WeakName),
+    }
+    match (&ak.params, &ak.unique) {
+        (PublicParams::Rsa { key_bits, .. }, Unique::Rsa(modulus)) => {
+            let is_whole = modulus.len() >= usize::from(LEAST_BITS / 8);
+            match *key_bits >= LEAST_BITS && is_whole {
+                true => Ok(()),
+                false => Err(ChallengeError::ShortKey),
+            }
+        }
+        (PublicParams::Rsa { .. }, _) => Err(ChallengeError::ShortKey),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files of a round; docs/verify.md says what is in each.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -49,6 +50,8 @@ evidence! {
     expected = "expected.json" "Reference values of the image.";
 }
 
+/// The file that is not for everybody.
+const SECRET: &str = "credential.secret";
 /// Larger files are not read.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -85,11 +88,28 @@ impl Evidence {
         for name in Self::FILES {
             if let Some(Some(bytes)) = copy.file(name) {
                 let path = folder.join(name);
-                std::fs::write(&path, bytes).map_err(|error| (path, error))?;
+                let written = match *name {
+                    SECRET => write_secret(&path, bytes),
+                    _ => std::fs::write(&path, bytes),
+                };
+                written.map_err(|error| (path, error))?;
             }
         }
         Ok(())
     }
+}
+
+/// Writes a file that its owner alone can read, also where another was before.
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(bytes)
 }
 
 /// What expected.json says.

@@ -5,7 +5,7 @@ mod parse;
 mod values;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use vtpm::crypto::hash::HashAlg;
@@ -20,6 +20,8 @@ use crate::tpm::Pcrs;
 
 /// PCRs that a reset sets to ones: those of a dynamic launch.
 const ONES: std::ops::RangeInclusive<usize> = 17..=22;
+/// PCRs of a static boot's firmware, which it extends with a separator at least.
+const FIRMWARE: std::ops::Range<u32> = 0..8;
 /// How many PCRs a list of differences names.
 const MOST_NAMED: usize = 8;
 
@@ -69,6 +71,8 @@ pub fn check(
     claims.add(Id::LogFormat, Ok(logs.words()));
     claims.add(Id::LogReplay, replay(&logs, pcrs));
     let own = logs.own.iter().flat_map(|log| &log.events);
+    let is_quoted = |event: &Event<'_>| is_quoted(event, pcrs);
+    let describe = |event, by| describe(event, by, is_quoted(event));
     let named = own.map(|event| describe(event, Measurer::Svsm));
     let of_guest = logs.guest.events.iter();
     let named: Vec<_> = named
@@ -139,9 +143,37 @@ fn initial(logs: &Logs<'_>, bank: HashAlg, pcr: u32) -> Vec<u8> {
     let is_of_ones = usize::try_from(pcr).is_ok_and(|pcr| ONES.contains(&pcr));
     let mut value = vec![if is_of_ones { 0xff } else { 0 }; bank.digest_size()];
     if let (0, Some(last)) = (pcr, value.last_mut()) {
-        *last = logs.guest.startup_locality;
+        // Of the one who started the TPM.
+        *last = logs.own.as_ref().unwrap_or(&logs.guest).startup_locality;
     }
     value
+}
+
+/// Whether this bank's PCRs say what was measured: of SHA-1 one can find another log.
+fn counts(bank: HashAlg) -> bool {
+    bank != HashAlg::Sha1
+}
+
+/// Whether a quote says what became of this event.
+fn is_quoted(event: &Event<'_>, pcrs: Option<&Pcrs>) -> bool {
+    let mut quoted = pcrs.into_iter().flat_map(BTreeMap::keys);
+    quoted.any(|&(bank, pcr)| {
+        let is_same = u32::try_from(pcr) == Ok(event.pcr);
+        counts(bank) && is_same && event.digest(bank).is_some()
+    })
+}
+
+/// PCRs that have to be quoted and are not: those of the firmware's boot, and all that the
+/// logs name. Of a PCR that was not quoted a log can say anything.
+fn unquoted(logs: &Logs<'_>, pcrs: &Pcrs) -> BTreeSet<u32> {
+    let measured = logs.events().filter(|event| event.is_measured());
+    let mut missing: BTreeSet<u32> = FIRMWARE.chain(measured.map(|event| event.pcr)).collect();
+    for (bank, pcr) in pcrs.keys() {
+        if let (true, Ok(pcr)) = (counts(*bank), u32::try_from(*pcr)) {
+            missing.remove(&pcr);
+        }
+    }
+    missing
 }
 
 fn replay(logs: &Logs<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
@@ -174,6 +206,13 @@ fn replay(logs: &Logs<'_>, pcrs: Option<&Pcrs>) -> Result<String, Failure> {
             }
         }
     }
+    let missing: Vec<_> = unquoted(logs, pcrs).iter().map(u32::to_string).collect();
+    if wrong.is_empty() && !missing.is_empty() {
+        let missing = missing.join(", ");
+        return unproven(format!(
+            "the quote leaves out what the log says of PCR {missing}, or has it of SHA-1 alone"
+        ));
+    }
     if wrong.is_empty() {
         return Ok(format!(
             "{extended} PCRs have the value that the log gives, {} were never extended",
@@ -198,9 +237,72 @@ fn names(events: &[Named]) -> Result<String, Failure> {
         ));
     }
     Ok(format!(
-        "{} events are named by their digests, {} by the log alone, {} were not measured",
+        "{} events are named by their digests, {} in part, {} by the log alone, {} were not measured",
         count(Proof::Digest),
+        count(Proof::Contents),
         count(Proof::LogAlone),
         count(Proof::NotMeasured)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of one event in PCR 4, with one bank.
+    fn logs(bank: HashAlg, digest: &[u8]) -> Logs<'_> {
+        let event = Event {
+            pcr: 4,
+            kind: 0xd,
+            digests: vec![(bank.id(), digest)],
+            data: &[],
+        };
+        let guest = Log {
+            banks: vec![(bank.id(), digest.len())],
+            startup_locality: 0,
+            events: vec![event],
+        };
+        Logs { own: None, guest }
+    }
+
+    /// What the first PCRs are after that event.
+    fn quoted(bank: HashAlg, digest: &[u8], count: usize) -> Pcrs {
+        let zeros = vec![0; bank.digest_size()];
+        let value = |pcr| match pcr {
+            4 => bank.digest(&[&zeros, digest]).to_vec(),
+            _ => zeros.clone(),
+        };
+        (0..count).map(|pcr| ((bank, pcr), value(pcr))).collect()
+    }
+
+    #[test]
+    fn a_bank_of_sha1_proves_no_log() {
+        for (bank, is_proven) in [
+            (HashAlg::Sha1, false),
+            (HashAlg::Sha256, true),
+            (HashAlg::Sha384, true),
+        ] {
+            let digest = vec![7; bank.digest_size()];
+            let (logs, pcrs) = (logs(bank, &digest), quoted(bank, &digest, 8));
+            let found = replay(&logs, Some(&pcrs));
+            assert_eq!(found.is_ok(), is_proven, "{found:?}");
+            assert!(is_proven || matches!(found, Err(Failure::Unproven(_))));
+            assert_eq!(is_quoted(&logs.guest.events[0], Some(&pcrs)), is_proven);
+        }
+    }
+
+    #[test]
+    fn what_is_not_quoted_is_named() {
+        let digest = [7; 32];
+        let (logs, pcrs) = (
+            logs(HashAlg::Sha256, &digest),
+            quoted(HashAlg::Sha256, &digest, 4),
+        );
+        let Err(Failure::Unproven(why)) = replay(&logs, Some(&pcrs)) else {
+            panic!()
+        };
+        assert!(why.contains("PCR 4, 5, 6, 7,"), "{why}");
+        assert!(!is_quoted(&logs.guest.events[0], Some(&pcrs)));
+        assert!(!is_quoted(&logs.guest.events[0], None));
+    }
 }

@@ -2,6 +2,7 @@
 //! it to the report.
 
 use protocols::ovmf::Guid;
+use protocols::snp::GuestPolicy;
 use protocols::svsm::{GUID_EVENT_LOG, GUID_SERVICES_MANIFEST, GUID_VTPM_SERVICE};
 use sha2::{Digest, Sha512};
 use vtpm::wire::{Marshal, ObjectAttributes, Public, Unmarshal};
@@ -107,10 +108,12 @@ pub fn check<'a>(
         Some(Err(why)) => refuted(why.clone()),
         Some(Ok(Manifest::Services(services))) => {
             let names: Vec<_> = services.iter().map(Service::name).collect();
-            Ok(match names.len() {
-                0 => "it names no service".into(),
-                _ => format!("it names: {}", names.join(", ")),
-            })
+            let logs = services.iter().filter(|one| one.guid == GUID_EVENT_LOG);
+            match (names.len(), logs.count()) {
+                (_, 2..) => refuted("it names two event logs"),
+                (0, _) => Ok("it names no service".into()),
+                _ => Ok(format!("it names: {}", names.join(", "))),
+            }
         }
         Some(Ok(Manifest::Single(bytes))) => {
             Ok(format!("it is of one service alone, {} bytes", bytes.len()))
@@ -130,6 +133,13 @@ pub fn check<'a>(
                 Some(ek),
                 unproven(format!("a report of VMPL{vmpl} says nothing of the SVSM")),
             ),
+            Ok(ek) if is_open(report) => (
+                Some(ek),
+                unproven(
+                    "under this policy the host can have the TPM's keys: with debug it reads the \
+                     guest's memory, with a migration agent it can have it copied",
+                ),
+            ),
             Ok(ek) => {
                 let name = format!("its Name is {}", crate::tpm::name(&ek));
                 (Some(ek), Ok(name))
@@ -140,6 +150,12 @@ pub fn check<'a>(
     };
     claims.add(Id::ManifestVtpm, found);
     Vouched { ek, log }
+}
+
+/// Whether the guest's memory is not its own, whatever the verifier allows.
+fn is_open(report: Option<&Report>) -> bool {
+    let open = GuestPolicy::DEBUG | GuestPolicy::MIGRATE_MA;
+    report.is_some_and(|report| GuestPolicy::from_bits_retain(report.raw.policy).intersects(open))
 }
 
 fn binding(evidence: &Evidence, report: Option<&Report>) -> Result<String, Failure> {

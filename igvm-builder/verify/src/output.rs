@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use rampart_verify::Verdict;
-use rampart_verify::claim::{Outcome, Status};
+use rampart_verify::claim::{Claim, Id, Outcome, Status};
 use rampart_verify::log::{Measurer, Proof};
 
 /// Columns of a line of text.
@@ -25,11 +25,12 @@ pub(crate) fn text(verdict: &Verdict) -> String {
         wrap(&mut out, &claim.why);
     }
     if !verdict.events.is_empty() {
-        out.push_str("\nevents, with * if the digest is of what the event says:\n");
+        out.push_str("\nevents, with * if the digest is of what the event says, + if of its contents alone:\n");
     }
     for event in &verdict.events {
         let mark = match event.proof {
             Proof::Digest => '*',
+            Proof::Contents => '+',
             Proof::LogAlone => ' ',
             Proof::Wrong => '!',
             Proof::NotMeasured => '-',
@@ -67,6 +68,12 @@ pub(crate) fn text(verdict: &Verdict) -> String {
             "\nINCOMPLETE: nothing is refuted, and {unproven} claims could not be proven."
         ),
     };
+    let is_unasked = |claim: &Claim| claim.id == Id::PcrValues && claim.status == Status::Unasked;
+    if verdict.outcome == Outcome::Verified && verdict.claims.iter().any(is_unasked) {
+        out.push_str(
+            "No PCR values were demanded: which loader, kernel and initial RAM disk run is not judged.\n",
+        );
+    }
     out
 }
 

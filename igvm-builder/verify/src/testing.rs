@@ -17,6 +17,7 @@ use snp_model::psp::chip::{Chip, Processor, ReportVersion};
 use snp_model::psp::emulated;
 use snp_model::psp::guest::{Guest, IdBlock};
 use snp_model::psp::report::make;
+use vtpm::crypto::hash::HashAlg;
 use vtpm::wire::{Marshal, Public, Tpm2bPublic, Unmarshal};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -91,10 +92,9 @@ pub fn evidence_with_parameters(seed: u64) -> Evidence {
 pub fn round(maker: &mut Maker) -> Evidence {
     let (nonce, secret) = ([0x17; NONCE], [0x23; SECRET]);
     let (ek, ak) = (maker.ek.clone(), maker.ak.clone());
-    let challenge = Challenge::new(&secret, &ek, &ak).expect("a challenge");
+    let challenge = Challenge::make(&secret, &ek, &ak).expect("a challenge");
     let answer = maker.activate(&challenge.blob);
     let log = maker.boot();
-    let (quote, signature, pcrs) = maker.quote(&nonce);
     let mut evidence = Evidence {
         nonce: Some(nonce.to_vec()),
         manifest: Some(manifest(&[(GUID_VTPM_SERVICE, &ek.to_bytes())])),
@@ -103,9 +103,6 @@ pub fn round(maker: &mut Maker) -> Evidence {
         credential_blob: Some(challenge.blob),
         credential_secret: Some(secret.to_vec()),
         credential_answer: Some(answer),
-        quote: Some(quote),
-        signature: Some(signature),
-        pcrs: Some(pcrs),
         log: Some(log),
         expected: Some(
             format!(
@@ -117,10 +114,25 @@ pub fn round(maker: &mut Maker) -> Evidence {
         certs: Some(snp_certificates::chain().expect("the test chain").table()),
         ..Evidence::default()
     };
+    quoted_again(&mut evidence, maker, &tpm::BANKS, 0..tpm::PCRS);
     let report = report_of(&snp_certificates::chip(), &guest(), Vmpl::VMPL0, [0; 64]);
     evidence.report = Some(report.as_bytes().to_vec());
     bind(&mut evidence);
     evidence
+}
+
+/// Puts a quote of these PCRs of these banks into the evidence, for its nonce.
+fn quoted_again(
+    evidence: &mut Evidence,
+    maker: &mut Maker,
+    banks: &[HashAlg],
+    pcrs: std::ops::Range<usize>,
+) {
+    let nonce = evidence.nonce.as_deref().expect("a nonce");
+    let (quote, signature, values) = maker.quote(nonce, banks, pcrs);
+    evidence.quote = Some(quote);
+    evidence.signature = Some(signature);
+    evidence.pcrs = Some(values);
 }
 
 /// The made-up guest.

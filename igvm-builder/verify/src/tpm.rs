@@ -12,7 +12,7 @@ use vtpm::wire::{
     Tpm2bDigest, Tpm2bName, Tpm2bPublic, Unmarshal, st,
 };
 
-use crate::challenge::{Challenge, NONCE, Secret};
+use crate::challenge::{Challenge, NONCE, Secret, check_strength};
 use crate::claim::{Claims, Failure, Id, refuted, unproven};
 use crate::demands::{PcrDemand, bank_name};
 use crate::evidence::Evidence;
@@ -123,7 +123,8 @@ fn activation(
     match &evidence.credential_answer {
         None => unproven("there is no credential.answer: the TPM did not open the challenge"),
         Some(answer) if challenge.is_answered_by(answer) => Ok(format!(
-            "the TPM opened the challenge for the EK {} and the AK {}",
+            "the TPM opened this verifier's challenge for the EK {} and the AK {}, if the guest never \
+             had credential.secret",
             name(ek),
             name(ak)
         )),
@@ -154,6 +155,9 @@ fn attributes(ak: &Result<Public, Failure>) -> Result<String, Failure> {
         return refuted("it decrypts as well");
     }
     debug_assert!(ak.attributes.has(AK));
+    if let Err(weak) = check_strength(ak) {
+        return refuted(weak.to_string());
+    }
     Ok("restricted, sign, fixedTPM, fixedParent, sensitiveDataOrigin".into())
 }
 

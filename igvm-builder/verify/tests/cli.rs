@@ -1,5 +1,7 @@
 //! The program as its users meet it: exit status, words, JSON.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -37,6 +39,7 @@ fn the_exit_status_is_the_verdict() {
     let (status, text) = judge(folder.path(), &["--allow-test-root"]);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("VERIFIED: all"), "{text}");
+    assert!(text.contains("No PCR values were demanded"), "{text}");
     let (status, text) = judge(folder.path(), &[]);
     assert_eq!(status, Some(1));
     assert!(text.contains("REFUTED   chain.root"), "{text}");
@@ -89,6 +92,10 @@ fn demands_come_by_name() {
     );
     let pcr = format!("sha256:0={}", "00".repeat(32));
     assert_eq!(with(&["--pcr", &pcr]).0, Some(1));
+    let pcr = format!("sha256:16={}", "00".repeat(32));
+    let (status, text) = with(&["--pcr", &pcr]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(!text.contains("No PCR values were demanded"), "{text}");
 }
 
 #[test]
@@ -103,6 +110,14 @@ fn a_challenge_is_one_that_the_tpm_opens() {
     let output = run(&["challenge", "--ek", &ek, "--ak", &ak, "--out", &out]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let made = Evidence::read(folder.path()).unwrap();
+    // Whatever it was before.
+    for _ in 0..2 {
+        let path = folder.path().join("credential.secret");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        made.write(folder.path()).unwrap();
+    }
     assert_eq!(made.nonce.unwrap().len(), NONCE);
     let secret = made.credential_secret.unwrap().try_into().unwrap();
     let challenge = Challenge::new(&secret, &maker.ek, &maker.ak).unwrap();

@@ -6,9 +6,11 @@ use protocols::snp::Vmpl;
 use rampart_verify::claim::{Id, Outcome, Status};
 use rampart_verify::demands::Scope;
 use rampart_verify::evidence::Evidence;
+use rampart_verify::log::Proof;
+use rampart_verify::manifest::Manifest;
 use rampart_verify::testing::{
     Maker, TAMPERED, ak_attributes, bind, demands, ecdsa, evidence, evidence_with_parameters,
-    round, rsa, sign_again, signing, turin,
+    manifest, round, rsa, sign_again, signing, turin,
 };
 use rampart_verify::{Verdict, verify};
 use snp_model::psp::chip::ReportVersion;
@@ -63,10 +65,52 @@ fn each_way_to_tamper_refutes_what_it_should_and_nothing_else() {
     for tampered in TAMPERED {
         let verdict = tampered.verdict(&genuine, &demands());
         assert_eq!(tampered.complaint(&verdict), None);
-        let text = words(&verdict, |status| status == Status::Refuted);
+        let told = match tampered.unproven {
+            None => Status::Refuted,
+            Some(_) => Status::Unproven,
+        };
+        let text = words(&verdict, |status| status == told);
         let _ = writeln!(all, "{}\n{text}", tampered.name);
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn events_of_pcrs_that_were_not_quoted_are_the_logs_word() {
+    let name = "a quote of one PCR, and a log of what nobody measured";
+    let tampered = TAMPERED.iter().find(|way| way.name == name).unwrap();
+    let verdict = tampered.verdict(&evidence(1), &demands());
+    assert!(!verdict.events.is_empty());
+    for event in verdict.events {
+        assert_eq!(event.proof, Proof::LogAlone, "{}", event.text);
+    }
+    let open = words(&verify(&evidence(1), &demands()), |status| {
+        status == Status::Unproven
+    });
+    assert_eq!(open, "");
+}
+
+#[test]
+fn a_second_log_in_the_manifest_is_refused() {
+    let mut twice = evidence_with_parameters(1);
+    let bytes = twice.manifest.take().unwrap();
+    let Ok(Manifest::Services(services)) = rampart_verify::manifest::read(&bytes) else {
+        panic!()
+    };
+    let mut services: Vec<_> = services
+        .iter()
+        .map(|service| (service.guid, service.manifest))
+        .collect();
+    services.push(*services.last().unwrap());
+    twice.manifest = Some(manifest(&services));
+    bind(&mut twice);
+    let refuted = words(&verify(&twice, &demands()), |status| {
+        status == Status::Refuted
+    });
+    assert_eq!(
+        refuted,
+        "REFUTED manifest.format: it names two event logs\n"
+    );
 }
 
 #[test]
@@ -152,8 +196,8 @@ fn every_kind_of_attestation_key_is_verified() {
         ecdsa(Curve::P256, HashAlg::Sha256),
         ecdsa(Curve::P384, HashAlg::Sha384),
         ecdsa(Curve::P521, HashAlg::Sha512),
-        rsa(Scheme::RsaSsa(HashAlg::Sha256)),
-        rsa(Scheme::RsaPss(HashAlg::Sha384)),
+        rsa(2048, Scheme::RsaSsa(HashAlg::Sha256)),
+        rsa(2048, Scheme::RsaPss(HashAlg::Sha384)),
     ] {
         let template = signing(params, ak_attributes());
         assert_verified(&round(&mut Maker::with_ak(2, &template)));

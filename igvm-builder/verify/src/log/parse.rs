@@ -121,8 +121,16 @@ pub fn read(bytes: &[u8]) -> Result<Log<'_>, String> {
     };
     while !cursor.rest.is_empty() {
         let event = event(&mut cursor, &log.banks)?;
-        if let Some([locality, ..]) = startup(&event) {
-            log.startup_locality = *locality;
+        if let Some(data) = startup(&event) {
+            let is_late = log
+                .events
+                .iter()
+                .any(|event| (event.is_measured() && event.pcr == 0) || startup(event).is_some());
+            log.startup_locality = match data {
+                _ if is_late => return Err("it names a first locality when it is too late".into()),
+                [locality @ (0 | 3 | 4)] => *locality,
+                _ => return Err("the first locality that it names is none".into()),
+            };
         }
         log.events.push(event);
     }

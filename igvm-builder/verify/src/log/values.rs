@@ -30,16 +30,22 @@ pub(super) fn utf16(data: &[u8]) -> String {
     printable(&text)
 }
 
+/// Letters of Hangul that nobody sees.
+const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// Nothing that a terminal would take for more than text.
 pub(super) fn printable(text: &str) -> String {
-    let shown = |letter: char| {
-        if letter.is_control() {
-            '\u{b7}'
-        } else {
-            letter
+    let mut shown = String::new();
+    for letter in text.chars() {
+        match letter {
+            letter if letter.is_control() => shown.push('\u{b7}'),
+            char::REPLACEMENT_CHARACTER | ' '..='~' => shown.push(letter),
+            letter if letter.is_alphanumeric() && !FILLERS.contains(&letter) => shown.push(letter),
+            // Such as what turns the direction of the text, or has no width.
+            letter => shown.extend(letter.escape_unicode()),
         }
-    };
-    text.chars().map(shown).collect()
+    }
+    shown
 }
 
 /// Data of unknown form: as text if they look like it.

@@ -14,6 +14,8 @@ use super::{Measurer, Named};
 pub enum Proof {
     /// The digest is of these very words or contents.
     Digest,
+    /// The digest is of the contents alone: the log alone says of what.
+    Contents,
     /// The digest is of something else, such as a program: the log alone names it.
     LogAlone,
     /// The digest should be of these contents and is not.
@@ -27,6 +29,7 @@ const EVENT_TAG: u32 = 6;
 const S_CRTM_VERSION: u32 = 8;
 const IPL: u32 = 0xd;
 const NONHOST_CONFIG: u32 = 0x10;
+const OMIT_BOOT_DEVICES: u32 = 0x12;
 const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
 const EFI_VARIABLE_BOOT: u32 = 0x8000_0002;
 const EFI_APPLICATION: u32 = 0x8000_0003;
@@ -59,7 +62,7 @@ const TYPES: [(u32, &str); 31] = [
     (0xf, "EV_NONHOST_CODE"),
     (NONHOST_CONFIG, "EV_NONHOST_CONFIG"),
     (0x11, "EV_NONHOST_INFO"),
-    (0x12, "EV_OMIT_BOOT_DEVICE_EVENTS"),
+    (OMIT_BOOT_DEVICES, "EV_OMIT_BOOT_DEVICE_EVENTS"),
     (EFI_VARIABLE_DRIVER_CONFIG, "EV_EFI_VARIABLE_DRIVER_CONFIG"),
     (EFI_VARIABLE_BOOT, "EV_EFI_VARIABLE_BOOT"),
     (EFI_APPLICATION, "EV_EFI_BOOT_SERVICES_APPLICATION"),
@@ -110,8 +113,8 @@ const TABLES: [(Guid, &str); 3] = [
 /// Text that is shown of one event at most, in characters.
 const MOST_TEXT: usize = 160;
 
-/// An event in words.
-pub fn describe(event: &Event<'_>, by: Measurer) -> Named {
+/// An event in words. Only of a PCR that was quoted does a digest show anything.
+pub fn describe(event: &Event<'_>, by: Measurer, is_quoted: bool) -> Named {
     let kind = TYPES.iter().find(|(number, _)| *number == event.kind);
     Named {
         by,
@@ -121,13 +124,35 @@ pub fn describe(event: &Event<'_>, by: Measurer) -> Named {
             |(_, name)| (*name).into(),
         ),
         text: words(event),
-        proof: proof(event),
+        proof: match proof(event) {
+            Proof::Digest | Proof::Contents if !is_quoted => Proof::LogAlone,
+            found => found,
+        },
     }
 }
 
-/// Whether the event's digest is of its own data by its type.
-fn is_of_its_data(kind: u32) -> bool {
-    matches!(kind, SEPARATOR | 5 | S_CRTM_VERSION | EFI_GPT | EFI_ACTION) || is_variable(kind)
+/// The PCR of Secure Boot: all that the firmware measures there is in the log itself. The
+/// type is in no digest, so that another one excuses nothing.
+const SECURE_BOOT: u32 = 7;
+
+/// Whether the event's digest has to be of its own data.
+fn is_of_its_data(event: &Event<'_>) -> bool {
+    event.pcr == SECURE_BOOT
+        || matches!(
+            event.kind,
+            SEPARATOR | 5 | S_CRTM_VERSION | EFI_GPT | EFI_ACTION
+        )
+        || is_variable(event.kind)
+}
+
+/// Whether a digest of the event's own data shows that its words are true. Of other types
+/// the words name something else, such as a program, that should have been measured and
+/// was not.
+fn has_words_of_its_data(kind: u32) -> bool {
+    matches!(
+        kind,
+        SEPARATOR | 5 | S_CRTM_VERSION | NONHOST_CONFIG | OMIT_BOOT_DEVICES | EFI_GPT | EFI_ACTION
+    ) || is_variable(kind)
 }
 
 fn is_variable(kind: u32) -> bool {
@@ -149,14 +174,22 @@ fn proof(event: &Event<'_>) -> Proof {
         digests.filter_map(|(alg, digest)| Some((HashAlg::from_id(*alg)?, *digest)))
     };
     let is_of = |data: &[u8]| known().all(|(alg, digest)| alg.digest(&[data])[..] == *digest);
-    // Of a boot option only the contents are measured, not the name.
-    let contents = variable(event.data).filter(|_| is_variable(event.kind));
-    if known().next().is_some()
-        && (is_of(event.data) || contents.is_some_and(|variable| is_of(variable.data)))
-    {
-        return Proof::Digest;
+    if known().next().is_none() {
+        return Proof::LogAlone;
     }
-    match is_of_its_data(event.kind) {
+    if is_of(event.data) {
+        return match has_words_of_its_data(event.kind) {
+            true => Proof::Digest,
+            false => Proof::LogAlone,
+        };
+    }
+    // Of a boot option only the contents are measured, not the name.
+    let is_option = event.kind == EFI_VARIABLE_BOOT && event.pcr != SECURE_BOOT;
+    let contents = variable(event.data).filter(|_| is_option);
+    if contents.is_some_and(|variable| is_of(variable.data)) {
+        return Proof::Contents;
+    }
+    match is_of_its_data(event) {
         true => Proof::Wrong,
         false => Proof::LogAlone,
     }
@@ -322,7 +355,7 @@ mod tests {
             digests: vec![(0xb, &digest)],
             data,
         };
-        describe(&event, Measurer::Guest)
+        describe(&event, Measurer::Guest, true)
     }
 
     fn variable(name: &str, value: &[u8]) -> Vec<u8> {
@@ -358,12 +391,96 @@ mod tests {
             digests: vec![(0xb, &measured)],
             data: &said,
         };
-        assert_eq!(describe(&lie, Measurer::Guest).proof, Proof::Wrong);
-        let program = Event {
-            kind: EFI_APPLICATION,
-            ..lie
+        let proof = |event: &Event<'_>| describe(event, Measurer::Guest, true).proof;
+        assert_eq!(proof(&lie), Proof::Wrong);
+        // The type is the guest's word, and PCR 7 has nothing but data.
+        for kind in [IPL, 0x11, EFI_APPLICATION, EFI_VARIABLE_BOOT] {
+            let other = Event {
+                kind,
+                ..lie.clone()
+            };
+            assert_eq!(proof(&other), Proof::Wrong, "{kind:#x}");
+            let program = Event { pcr: 4, ..other };
+            let expected = match kind {
+                EFI_VARIABLE_BOOT => Proof::Wrong,
+                _ => Proof::LogAlone,
+            };
+            assert_eq!(proof(&program), expected, "{kind:#x}");
+        }
+    }
+
+    #[test]
+    fn only_of_a_boot_option_may_the_contents_alone_be_measured() {
+        let said = variable("SecureBoot", &[1]);
+        let measured = HashAlg::Sha256.digest(&[&[1]]);
+        let event = |kind, pcr| Event {
+            pcr,
+            kind,
+            digests: vec![(0xb, &measured[..])],
+            data: &said,
         };
-        assert_eq!(describe(&program, Measurer::Guest).proof, Proof::LogAlone);
+        let proof = |event: &Event<'_>| describe(event, Measurer::Guest, true).proof;
+        assert_eq!(proof(&event(EFI_VARIABLE_BOOT, 1)), Proof::Contents);
+        assert_eq!(proof(&event(EFI_VARIABLE_BOOT, 7)), Proof::Wrong);
+        for kind in [
+            EFI_VARIABLE_DRIVER_CONFIG,
+            EFI_VARIABLE_BOOT2,
+            EFI_VARIABLE_AUTHORITY,
+        ] {
+            assert_eq!(proof(&event(kind, 1)), Proof::Wrong, "{kind:#x}");
+        }
+    }
+
+    #[test]
+    fn a_digest_of_a_program_s_name_shows_no_program() {
+        for kind in [
+            IPL,
+            EFI_APPLICATION,
+            EFI_BOOT_DRIVER,
+            EFI_RUNTIME_DRIVER,
+            EFI_BLOB,
+            EFI_BLOB2,
+            EVENT_TAG,
+            1,
+        ] {
+            let proof = event(kind, b"/boot/vmlinuz").proof;
+            assert_eq!(proof, Proof::LogAlone, "{kind:#x}");
+        }
+    }
+
+    #[test]
+    fn a_digest_of_a_pcr_that_was_not_quoted_shows_nothing() {
+        let measured = HashAlg::Sha256.digest(&[b"Exit"]);
+        let action = Event {
+            pcr: 5,
+            kind: EFI_ACTION,
+            digests: vec![(0xb, &measured)],
+            data: b"Exit",
+        };
+        assert_eq!(
+            describe(&action, Measurer::Guest, true).proof,
+            Proof::Digest
+        );
+        assert_eq!(
+            describe(&action, Measurer::Guest, false).proof,
+            Proof::LogAlone
+        );
+    }
+
+    #[test]
+    fn what_turns_the_text_around_is_shown_as_its_number() {
+        assert_eq!(
+            printable("a\u{202e}b\u{2066}\u{200b}"),
+            "a\\u{202e}b\\u{2066}\\u{200b}"
+        );
+        assert_eq!(printable("\u{feff}\u{3164}"), "\\u{feff}\\u{3164}");
+        assert_eq!(printable("Grüße, \\linux.efi"), "Grüße, \\linux.efi");
+        let named = event(
+            EFI_VARIABLE_DRIVER_CONFIG,
+            &variable("\u{202e}toobeS", &[1]),
+        )
+        .text;
+        assert!(named.contains("\\u{202e}toobeS"), "{named}");
     }
 
     proptest! {

@@ -3,7 +3,14 @@
 use der::DateTime;
 use protocols::snp::{CertificateKind, GuestPolicy, PlatformInfo, TcbVersion, Vmpl};
 
-use super::{Maker, bind, evidence, manifest, sign_again, table_entry};
+use vtpm::crypto::ecc::Curve;
+use vtpm::crypto::hash::HashAlg;
+use vtpm::wire::{Public, Scheme};
+
+use super::{
+    Maker, ak_attributes, bind, ecdsa, evidence, manifest, quoted_again, round, rsa, sign_again,
+    signing, table_entry,
+};
 use crate::challenge::Challenge;
 use crate::claim::{Claim, Id, Outcome, Status};
 use crate::demands::Demands;
@@ -17,6 +24,8 @@ pub struct Tampered {
     pub name: &'static str,
     /// Every claim that is refuted then, and no other is.
     pub refuted: &'static [Id],
+    /// If none is refuted: the first that is not proven then.
+    pub unproven: Option<Id>,
     /// Does it.
     pub apply: fn(&mut Evidence, &mut Demands),
 }
@@ -41,11 +50,24 @@ impl Tampered {
             .filter(is_refuted)
             .map(|claim| claim.id)
             .collect();
-        let is_right = refuted == self.refuted && verdict.outcome == Outcome::Refuted;
+        let unproven = || {
+            let mut claims = verdict.claims.iter();
+            let first = claims.find(|claim| claim.status == Status::Unproven);
+            first.map(|claim| claim.id)
+        };
+        let is_right = refuted == self.refuted
+            && match self.unproven {
+                None => verdict.outcome == Outcome::Refuted,
+                first => verdict.outcome == Outcome::Incomplete && unproven() == first,
+            };
         (!is_right).then(|| {
             format!(
-                "{}: refuted are {refuted:?}, not {:?}",
-                self.name, self.refuted
+                "{}: {:?}, refuted are {refuted:?}, not {:?}, unproven is first {:?}, not {:?}",
+                self.name,
+                verdict.outcome,
+                self.refuted,
+                unproven(),
+                self.unproven
             )
         })
     }
@@ -115,11 +137,28 @@ fn older(tcb: u64) -> snp_certificates::Chain {
     snp_certificates::chain_of(&chip).expect("a chain")
 }
 
+/// Puts another TPM in the guest's place: its evidence, with a report that vouches for it.
+fn with_tpm(evidence: &mut Evidence, foreign: Evidence) {
+    let own = std::mem::replace(evidence, foreign);
+    (evidence.report, evidence.certs, evidence.expected) = (own.report, own.certs, own.expected);
+    bind(evidence);
+}
+
+/// The evidence of a TPM whose attestation key is of this template.
+fn with_ak(evidence: &mut Evidence, template: &Public) {
+    with_tpm(evidence, round(&mut Maker::with_ak(FOREIGN, template)));
+}
+
 macro_rules! tampered {
-    ($($name:literal refutes [$($id:ident)*] by $apply:expr;)*) => {
+    ($($name:literal refutes [$($id:ident)*] $(leaves $open:ident)? by $apply:expr;)*) => {
         /// All ways.
         pub const TAMPERED: &[Tampered] = &[$(
-            Tampered { name: $name, refuted: &[$(Id::$id,)*], apply: $apply },
+            Tampered {
+                name: $name,
+                refuted: &[$(Id::$id,)*],
+                unproven: { let _first: Option<Id> = None; $(let _first = Some(Id::$open);)? _first },
+                apply: $apply,
+            },
         )*];
     };
 }
@@ -144,6 +183,14 @@ tampered! {
         sign_again(e, |signed| signed.guest.policy |= GuestPolicy::DEBUG);
     };
     "a policy with a migration agent" refutes [ReportPolicy] by |e, _| {
+        sign_again(e, |signed| signed.guest.policy |= GuestPolicy::MIGRATE_MA);
+    };
+    "a policy with debug, allowed" refutes [] leaves ManifestVtpm by |e, d| {
+        d.allow_policy = GuestPolicy::DEBUG;
+        sign_again(e, |signed| signed.guest.policy |= GuestPolicy::DEBUG);
+    };
+    "a policy with a migration agent, allowed" refutes [] leaves ManifestVtpm by |e, d| {
+        d.allow_policy = GuestPolicy::MIGRATE_MA;
         sign_again(e, |signed| signed.guest.policy |= GuestPolicy::MIGRATE_MA);
     };
     "a report of another round" refutes [ReportData] by |e, _| {
@@ -201,6 +248,14 @@ tampered! {
         // TPM2B size, type, name algorithm, then the attributes; restricted is bit 16.
         flip(&mut e.ak, 2 + 2 + 2 + 1);
     };
+    "an AK with a Name of SHA-1" refutes [AkActivation AkAttributes] by |e, _| {
+        let mut template = signing(ecdsa(Curve::P256, HashAlg::Sha256), ak_attributes());
+        template.name_alg = Some(HashAlg::Sha1);
+        with_ak(e, &template);
+    };
+    "an AK of RSA with 1024 bits" refutes [AkActivation AkAttributes] by |e, _| {
+        with_ak(e, &signing(rsa(1024, Scheme::RsaSsa(HashAlg::Sha256)), ak_attributes()));
+    };
     "one bit of the challenge" refutes [AkActivation] by |e, _| flip_last(&mut e.credential_blob);
     "one bit of the answer to the challenge" refutes [AkActivation] by |e, _| flip(&mut e.credential_answer, 0);
     "the secret of another round" refutes [AkActivation] by |e, _| flip(&mut e.credential_secret, 0);
@@ -229,6 +284,43 @@ tampered! {
     "an event that says something else" refutes [LogNames] by |e, _| events(e, |events| {
         let is_action = |event: &&mut Event<'_>| event.kind == 0x8000_0007;
         events.iter_mut().find(is_action).expect("an action").data = b"Nothing happened";
+    });
+    "an event of another type that says something else" refutes [LogNames] by |e, _| events(e, |events| {
+        let is_variable = |event: &&mut Event<'_>| event.pcr == 7 && event.kind == 0x8000_0001;
+        let event = events.iter_mut().find(is_variable).expect("a variable");
+        // EV_IPL, whose digest is of a program in general.
+        (event.kind, event.data) = (0xd, b"SecureBoot is on");
+    });
+    "a quote of one PCR, and a log of what nobody measured" refutes [] leaves LogReplay by |e, _| {
+        let log = e.log.clone();
+        let mut empty = Maker::new(FOREIGN);
+        let mut foreign = evidence(FOREIGN);
+        quoted_again(&mut foreign, &mut empty, &[HashAlg::Sha256], 16..17);
+        with_tpm(e, foreign);
+        e.log = log;
+    };
+    "events of PCRs that were not quoted" refutes [] leaves LogReplay by |e, _| {
+        let mut maker = Maker::new(FOREIGN);
+        let mut foreign = round(&mut maker);
+        quoted_again(&mut foreign, &mut maker, &[HashAlg::Sha256], 0..8);
+        with_tpm(e, foreign);
+    };
+    "a quote that leaves PCR 7 out" refutes [] leaves LogReplay by |e, _| {
+        let mut maker = Maker::new(FOREIGN);
+        let mut foreign = round(&mut maker);
+        quoted_again(&mut foreign, &mut maker, &[HashAlg::Sha256], 0..7);
+        with_tpm(e, foreign);
+        events(e, |events| events.retain(|event| event.pcr < 7));
+    };
+    "a first locality that there is not" refutes [LogFormat] by |e, _| events(e, |events| {
+        let mut notice = events[0].clone();
+        (notice.pcr, notice.kind, notice.data) = (0, 3, b"StartupLocality\0\x05");
+        events.insert(0, notice);
+    });
+    "a first locality after PCR 0 was extended" refutes [LogFormat] by |e, _| events(e, |events| {
+        let mut notice = events[0].clone();
+        (notice.pcr, notice.kind, notice.data) = (0, 3, b"StartupLocality\0\0");
+        events.push(notice);
     });
     "a log that is cut off" refutes [LogFormat] by |e, _| {
         e.log.as_mut().expect("a log").pop();

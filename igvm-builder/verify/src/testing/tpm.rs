@@ -1,5 +1,7 @@
 //! A guest's side of a round, with the TPM of this tree.
 
+use std::ops::Range;
+
 use vtpm::Rc;
 use vtpm::Tpm;
 use vtpm::crypto::ecc::Curve;
@@ -19,7 +21,7 @@ use super::log::EventLog;
 /// The banks of the firmware's TPM.
 pub(super) const BANKS: [HashAlg; 2] = [HashAlg::Sha256, HashAlg::Sha384];
 /// PCRs of a bank.
-const PCRS: usize = 24;
+pub(super) const PCRS: usize = 24;
 
 /// A TPM with its EK and an AK.
 pub struct Maker {
@@ -65,12 +67,12 @@ pub fn ecdsa(curve: Curve, hash: HashAlg) -> PublicParams {
     }
 }
 
-/// RSA of 2048 bits.
-pub fn rsa(scheme: Scheme) -> PublicParams {
+/// RSA of so many bits.
+pub fn rsa(key_bits: u16, scheme: Scheme) -> PublicParams {
     PublicParams::Rsa {
         symmetric: SymDefObject(None),
         scheme: RsaScheme(scheme),
-        key_bits: 2048,
+        key_bits,
         exponent: 0,
     }
 }
@@ -168,26 +170,31 @@ impl Maker {
         log.to_bytes()
     }
 
-    /// TPM2_Quote of all PCRs of both banks: TPMS_ATTEST, TPMT_SIGNATURE, values.
-    pub(super) fn quote(&mut self, nonce: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-        let banks = BANKS.map(|bank| {
-            let mut selection = BankSelection::none(bank);
-            (0..PCRS).for_each(|pcr| selection.set(pcr, true));
+    /// TPM2_Quote of PCRs of some banks: TPMS_ATTEST, TPMT_SIGNATURE, values.
+    pub(super) fn quote(
+        &mut self,
+        nonce: &[u8],
+        of: &[HashAlg],
+        pcrs: Range<usize>,
+    ) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let banks = of.iter().map(|bank| {
+            let mut selection = BankSelection::none(*bank);
+            pcrs.clone().for_each(|pcr| selection.set(pcr, true));
             selection
         });
         let command = Command::new(0x158)
             .auth(self.ak_handle, b"")
             .with(&Bytes::<66>::new(nonce).expect("a nonce"))
             .with(&Scheme::Null.id())
-            .with(&PcrSelection::cut(banks.to_vec()));
+            .with(&PcrSelection::cut(banks.collect()));
         let answer = ok(run(&mut self.tpm, &command));
         let mut r = Reader::new(&answer);
         let quote: Tpm2bOpaque = r.read().expect("a quote");
         let signature = r.rest().to_vec();
         let mut values = Vec::new();
-        for bank in BANKS {
-            for pcr in 0..PCRS {
-                values.extend(self.pcr(bank, pcr));
+        for bank in of {
+            for pcr in pcrs.clone() {
+                values.extend(self.pcr(*bank, pcr));
             }
         }
         (quote.to_vec(), signature, values)
