@@ -2,6 +2,7 @@
 //! Profile, crypto-agile format), replayed and named.
 
 mod parse;
+mod proof;
 mod values;
 mod words;
 
@@ -11,7 +12,8 @@ use serde::Serialize;
 use vtpm::crypto::hash::HashAlg;
 
 pub use parse::{Event, Log, read};
-pub use words::{Proof, describe};
+pub use proof::Proof;
+pub use words::describe;
 
 use crate::claim::{Claims, Failure, Id, refuted, unproven};
 use crate::demands::bank_name;

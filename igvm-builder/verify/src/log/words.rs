@@ -1,48 +1,31 @@
-//! Events in words, and whether their digests show that the words are true.
+//! Events in words.
 
 use protocols::ovmf::Guid;
-use serde::Serialize;
-use vtpm::crypto::hash::HashAlg;
 
 use super::parse::{Event, NO_ACTION};
+use super::proof::{Proof, is_variable, proof};
 use super::values::{device_path, guid_at, printable, text, u32_at, u64_at, utf16};
 use super::{Measurer, Named};
 
-/// How far an event's own words can be believed, given that its digest was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// The digest is of these very words or contents.
-    Digest,
-    /// The digest is of the contents alone: the log alone says of what.
-    Contents,
-    /// The digest is of something else, such as a program: the log alone names it.
-    LogAlone,
-    /// The digest should be of these contents and is not.
-    Wrong,
-    /// Nothing was measured.
-    NotMeasured,
-}
-
-const SEPARATOR: u32 = 4;
-const EVENT_TAG: u32 = 6;
-const S_CRTM_VERSION: u32 = 8;
-const IPL: u32 = 0xd;
-const NONHOST_CONFIG: u32 = 0x10;
-const OMIT_BOOT_DEVICES: u32 = 0x12;
-const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
-const EFI_VARIABLE_BOOT: u32 = 0x8000_0002;
-const EFI_APPLICATION: u32 = 0x8000_0003;
-const EFI_BOOT_DRIVER: u32 = 0x8000_0004;
-const EFI_RUNTIME_DRIVER: u32 = 0x8000_0005;
-const EFI_GPT: u32 = 0x8000_0006;
-const EFI_ACTION: u32 = 0x8000_0007;
-const EFI_BLOB: u32 = 0x8000_0008;
-const EFI_TABLES: u32 = 0x8000_0009;
-const EFI_BLOB2: u32 = 0x8000_000a;
-const EFI_TABLES2: u32 = 0x8000_000b;
-const EFI_VARIABLE_BOOT2: u32 = 0x8000_000c;
-const EFI_VARIABLE_AUTHORITY: u32 = 0x8000_00e0;
+pub(super) const SEPARATOR: u32 = 4;
+pub(super) const EVENT_TAG: u32 = 6;
+pub(super) const S_CRTM_VERSION: u32 = 8;
+pub(super) const IPL: u32 = 0xd;
+pub(super) const NONHOST_CONFIG: u32 = 0x10;
+pub(super) const OMIT_BOOT_DEVICES: u32 = 0x12;
+pub(super) const EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
+pub(super) const EFI_VARIABLE_BOOT: u32 = 0x8000_0002;
+pub(super) const EFI_APPLICATION: u32 = 0x8000_0003;
+pub(super) const EFI_BOOT_DRIVER: u32 = 0x8000_0004;
+pub(super) const EFI_RUNTIME_DRIVER: u32 = 0x8000_0005;
+pub(super) const EFI_GPT: u32 = 0x8000_0006;
+pub(super) const EFI_ACTION: u32 = 0x8000_0007;
+pub(super) const EFI_BLOB: u32 = 0x8000_0008;
+pub(super) const EFI_TABLES: u32 = 0x8000_0009;
+pub(super) const EFI_BLOB2: u32 = 0x8000_000a;
+pub(super) const EFI_TABLES2: u32 = 0x8000_000b;
+pub(super) const EFI_VARIABLE_BOOT2: u32 = 0x8000_000c;
+pub(super) const EFI_VARIABLE_AUTHORITY: u32 = 0x8000_00e0;
 
 const TYPES: [(u32, &str); 31] = [
     (0, "EV_PREBOOT_CERT"),
@@ -131,70 +114,6 @@ pub fn describe(event: &Event<'_>, by: Measurer, is_quoted: bool) -> Named {
     }
 }
 
-/// The PCR of Secure Boot: all that the firmware measures there is in the log itself. The
-/// type is in no digest, so that another one excuses nothing.
-const SECURE_BOOT: u32 = 7;
-
-/// Whether the event's digest has to be of its own data.
-fn is_of_its_data(event: &Event<'_>) -> bool {
-    event.pcr == SECURE_BOOT
-        || matches!(
-            event.kind,
-            SEPARATOR | 5 | S_CRTM_VERSION | EFI_GPT | EFI_ACTION
-        )
-        || is_variable(event.kind)
-}
-
-/// Whether a digest of the event's own data shows that its words are true. Of other types
-/// the words name something else, such as a program, that should have been measured and
-/// was not.
-fn has_words_of_its_data(kind: u32) -> bool {
-    matches!(
-        kind,
-        SEPARATOR | 5 | S_CRTM_VERSION | NONHOST_CONFIG | OMIT_BOOT_DEVICES | EFI_GPT | EFI_ACTION
-    ) || is_variable(kind)
-}
-
-fn is_variable(kind: u32) -> bool {
-    matches!(
-        kind,
-        EFI_VARIABLE_DRIVER_CONFIG
-            | EFI_VARIABLE_BOOT
-            | EFI_VARIABLE_BOOT2
-            | EFI_VARIABLE_AUTHORITY
-    )
-}
-
-fn proof(event: &Event<'_>) -> Proof {
-    if !event.is_measured() {
-        return Proof::NotMeasured;
-    }
-    let known = || {
-        let digests = event.digests.iter();
-        digests.filter_map(|(alg, digest)| Some((HashAlg::from_id(*alg)?, *digest)))
-    };
-    let is_of = |data: &[u8]| known().all(|(alg, digest)| alg.digest(&[data])[..] == *digest);
-    if known().next().is_none() {
-        return Proof::LogAlone;
-    }
-    if is_of(event.data) {
-        return match has_words_of_its_data(event.kind) {
-            true => Proof::Digest,
-            false => Proof::LogAlone,
-        };
-    }
-    // Of a boot option only the contents are measured, not the name.
-    let is_option = event.kind == EFI_VARIABLE_BOOT && event.pcr != SECURE_BOOT;
-    let contents = variable(event.data).filter(|_| is_option);
-    if contents.is_some_and(|variable| is_of(variable.data)) {
-        return Proof::Contents;
-    }
-    match is_of_its_data(event) {
-        true => Proof::Wrong,
-        false => Proof::LogAlone,
-    }
-}
-
 fn words(event: &Event<'_>) -> String {
     let data = event.data;
     let found = match event.kind {
@@ -232,13 +151,13 @@ fn separator(data: &[u8]) -> Option<String> {
 
 /// UEFI_VARIABLE_DATA.
 #[derive(Clone, Copy)]
-struct Variable<'a> {
+pub(super) struct Variable<'a> {
     vendor: Guid,
     name: &'a [u8],
-    data: &'a [u8],
+    pub(super) data: &'a [u8],
 }
 
-fn variable(data: &[u8]) -> Option<Variable<'_>> {
+pub(super) fn variable(data: &[u8]) -> Option<Variable<'_>> {
     let (units, size) = (u64_at(data, 16)?, u64_at(data, 24)?);
     let name = usize::try_from(units).ok()?.checked_mul(2)?;
     let (name, rest) = data.get(32..)?.split_at_checked(name)?;
@@ -344,8 +263,10 @@ fn tagged(data: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use vtpm::crypto::hash::HashAlg;
+
+    use super::*;
 
     fn event(kind: u32, data: &[u8]) -> Named {
         let digest = HashAlg::Sha256.digest(&[data]);
@@ -379,73 +300,6 @@ mod tests {
         assert_eq!(event(S_CRTM_VERSION, b"1\0.\x002\0\0\0").text, "1.2");
         assert_eq!(event(SEPARATOR, &[0; 4]).text, "end of the firmware's part");
         assert_eq!(event(5, b"a\x1b[2Jb").text, "611b5b324a62");
-    }
-
-    #[test]
-    fn words_that_were_not_measured_are_found_out() {
-        let measured = HashAlg::Sha256.digest(&[&variable("SecureBoot", &[0])]);
-        let said = variable("SecureBoot", &[1]);
-        let lie = Event {
-            pcr: 7,
-            kind: EFI_VARIABLE_DRIVER_CONFIG,
-            digests: vec![(0xb, &measured)],
-            data: &said,
-        };
-        let proof = |event: &Event<'_>| describe(event, Measurer::Guest, true).proof;
-        assert_eq!(proof(&lie), Proof::Wrong);
-        // The type is the guest's word, and PCR 7 has nothing but data.
-        for kind in [IPL, 0x11, EFI_APPLICATION, EFI_VARIABLE_BOOT] {
-            let other = Event {
-                kind,
-                ..lie.clone()
-            };
-            assert_eq!(proof(&other), Proof::Wrong, "{kind:#x}");
-            let program = Event { pcr: 4, ..other };
-            let expected = match kind {
-                EFI_VARIABLE_BOOT => Proof::Wrong,
-                _ => Proof::LogAlone,
-            };
-            assert_eq!(proof(&program), expected, "{kind:#x}");
-        }
-    }
-
-    #[test]
-    fn only_of_a_boot_option_may_the_contents_alone_be_measured() {
-        let said = variable("SecureBoot", &[1]);
-        let measured = HashAlg::Sha256.digest(&[&[1]]);
-        let event = |kind, pcr| Event {
-            pcr,
-            kind,
-            digests: vec![(0xb, &measured[..])],
-            data: &said,
-        };
-        let proof = |event: &Event<'_>| describe(event, Measurer::Guest, true).proof;
-        assert_eq!(proof(&event(EFI_VARIABLE_BOOT, 1)), Proof::Contents);
-        assert_eq!(proof(&event(EFI_VARIABLE_BOOT, 7)), Proof::Wrong);
-        for kind in [
-            EFI_VARIABLE_DRIVER_CONFIG,
-            EFI_VARIABLE_BOOT2,
-            EFI_VARIABLE_AUTHORITY,
-        ] {
-            assert_eq!(proof(&event(kind, 1)), Proof::Wrong, "{kind:#x}");
-        }
-    }
-
-    #[test]
-    fn a_digest_of_a_program_s_name_shows_no_program() {
-        for kind in [
-            IPL,
-            EFI_APPLICATION,
-            EFI_BOOT_DRIVER,
-            EFI_RUNTIME_DRIVER,
-            EFI_BLOB,
-            EFI_BLOB2,
-            EVENT_TAG,
-            1,
-        ] {
-            let proof = event(kind, b"/boot/vmlinuz").proof;
-            assert_eq!(proof, Proof::LogAlone, "{kind:#x}");
-        }
     }
 
     #[test]
