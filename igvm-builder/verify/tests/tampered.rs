@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use protocols::snp::Vmpl;
+use protocols::snp::{GuestPolicy, PlatformInfo, Vmpl};
 use rampart_verify::claim::{Id, Outcome, Status};
-use rampart_verify::demands::Scope;
+use rampart_verify::demands::{Demands, Scope};
 use rampart_verify::evidence::Evidence;
 use rampart_verify::log::Proof;
 use rampart_verify::manifest::Manifest;
@@ -139,7 +139,7 @@ fn nothing_is_proven_on_what_is_not() {
 
 #[test]
 fn a_tpm_of_any_firmware_or_of_the_guest_s_own_level_is_not_proven() {
-    let any = rampart_verify::demands::Demands {
+    let any = Demands {
         digest: rampart_verify::demands::Digest::Any,
         ..demands()
     };
@@ -154,7 +154,7 @@ fn a_tpm_of_any_firmware_or_of_the_guest_s_own_level_is_not_proven() {
     assert_eq!(open(&verify(&evidence(1), &any)), expected);
     let mut of_guest = evidence(1);
     sign_again(&mut of_guest, |signed| signed.vmpl = Vmpl::VMPL2);
-    let at_2 = rampart_verify::demands::Demands {
+    let at_2 = Demands {
         vmpl: 2,
         ..demands()
     };
@@ -183,7 +183,7 @@ fn the_scope_says_how_far_it_goes() {
         (Scope::Report, Id::ReportHostData),
         (Scope::Manifest, Id::ManifestVtpm),
     ] {
-        let demands = rampart_verify::demands::Demands { scope, ..demands() };
+        let demands = Demands { scope, ..demands() };
         let verdict = verify(&only, &demands);
         assert_eq!(verdict.outcome, Outcome::Verified);
         assert_eq!(verdict.claims.last().unwrap().id, last);
@@ -306,6 +306,54 @@ fn the_firmware_s_own_log_comes_before_the_guest_s() {
         cut.starts_with("REFUTED log.format: in the manifest: it ends"),
         "{cut}"
     );
+}
+
+/// The claims that are refuted under such demands.
+fn refuted_by(evidence: &Evidence, demand: impl Fn(&mut Demands)) -> Vec<Id> {
+    let mut demands = demands();
+    demand(&mut demands);
+    let verdict = verify(evidence, &demands);
+    let claims = verdict.claims.iter();
+    let refuted = claims.filter(|claim| claim.status == Status::Refuted);
+    refuted.map(|claim| claim.id).collect()
+}
+
+#[test]
+fn threat_58_policy_bits_against_page_moves_can_be_demanded() {
+    let plain = evidence(1);
+    for bit in [
+        GuestPolicy::PAGE_SWAP_DISABLE,
+        GuestPolicy::CIPHERTEXT_HIDING,
+        GuestPolicy::MEM_AES_256_XTS,
+    ] {
+        let demand = |demands: &mut Demands| demands.require_policy = bit;
+        assert_eq!(refuted_by(&plain, demand), [Id::ReportPolicy], "{bit:?}");
+        let mut with_bit = plain.clone();
+        sign_again(&mut with_bit, |signed| signed.guest.policy |= bit);
+        // Of the build's policy it is another.
+        assert_eq!(refuted_by(&with_bit, |_| {}), [Id::ReportPolicy], "{bit:?}");
+        let demand =
+            |demands: &mut Demands| (demands.require_policy, demands.allow_policy) = (bit, bit);
+        assert!(refuted_by(&with_bit, demand).is_empty(), "{bit:?}");
+    }
+    let hiding = |demands: &mut Demands| demands.require_platform = PlatformInfo::CIPHERTEXT_HIDING;
+    assert_eq!(refuted_by(&plain, hiding), [Id::ReportPlatform]);
+}
+
+#[test]
+fn threat_59_smt_and_old_microcode_can_be_refused() {
+    let plain = evidence(1);
+    let no_smt = |demands: &mut Demands| demands.forbid_policy = GuestPolicy::SMT;
+    assert_eq!(refuted_by(&plain, no_smt), [Id::ReportPolicy]);
+    let no_smt = |demands: &mut Demands| demands.forbid_platform = PlatformInfo::SMT_EN;
+    assert_eq!(refuted_by(&plain, no_smt), [Id::ReportPlatform]);
+    let microcode = |least| {
+        move |demands: &mut Demands| {
+            (demands.min_tcb.microcode, demands.has_min_tcb) = (least, true);
+        }
+    };
+    assert!(refuted_by(&plain, microcode(1)).is_empty());
+    assert_eq!(refuted_by(&plain, microcode(255)), [Id::ReportTcb]);
 }
 
 /// Of OVMF and Linux under Rampart.

@@ -42,7 +42,14 @@ fn numbers(text: &str, prefix: &str) -> BTreeSet<u32> {
 /// Threats with unit tests named after them.
 fn with_unit_tests() -> BTreeSet<u32> {
     let mut files = Vec::new();
-    for folder in ["protocols", "monitor", "kernel", "stage2", "emulator"] {
+    for folder in [
+        "protocols",
+        "monitor",
+        "kernel",
+        "stage2",
+        "emulator",
+        "igvm-builder/verify",
+    ] {
         sources(&root().join(folder), &mut files);
     }
     files
