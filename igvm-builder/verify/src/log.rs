@@ -294,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn the_first_locality_is_told_by_who_started_the_tpm() {
+        let digest = [7; 32];
+        let mut logs = logs(HashAlg::Sha256, &digest);
+        let last = |logs: &Logs<'_>| initial(logs, HashAlg::Sha256, 0).pop();
+        logs.guest.startup_locality = 3;
+        assert_eq!(last(&logs), Some(3));
+        logs.own = Some(Log {
+            startup_locality: 0,
+            ..logs.guest.clone()
+        });
+        assert_eq!(last(&logs), Some(0));
+    }
+
+    #[test]
     fn what_is_not_quoted_is_named() {
         let digest = [7; 32];
         let (logs, pcrs) = (

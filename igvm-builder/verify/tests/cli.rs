@@ -7,8 +7,10 @@ use std::process::{Command, Output};
 
 use rampart_verify::challenge::{Challenge, NONCE};
 use rampart_verify::evidence::Evidence;
-use rampart_verify::testing::{Maker, evidence};
-use vtpm::wire::{Marshal, Sized2b};
+use rampart_verify::testing::{Maker, ak_attributes, ecdsa, evidence, rsa, signing};
+use vtpm::crypto::ecc::Curve;
+use vtpm::crypto::hash::HashAlg;
+use vtpm::wire::{Marshal, Scheme, Sized2b};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rampart-verify"))
@@ -125,6 +127,29 @@ fn a_challenge_is_one_that_the_tpm_opens() {
     // An AK is nothing that a credential is made for.
     let wrong = run(&["challenge", "--ek", &ak, "--ak", &ak, "--out", &out]);
     assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn no_challenge_is_made_for_a_weak_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut sha1 = signing(ecdsa(Curve::P256, HashAlg::Sha256), ak_attributes());
+    sha1.name_alg = Some(HashAlg::Sha1);
+    let short = signing(rsa(1024, Scheme::RsaSsa(HashAlg::Sha256)), ak_attributes());
+    for (template, why) in [
+        (sha1, "Name is of no hash"),
+        (short, "fewer than 2048 bits"),
+    ] {
+        let maker = Maker::with_ak(5, &template);
+        std::fs::write(path("ek.pub"), Sized2b(maker.ek.clone()).to_bytes()).unwrap();
+        std::fs::write(path("ak.pub"), Sized2b(maker.ak.clone()).to_bytes()).unwrap();
+        let (ek, ak, out) = (path("ek.pub"), path("ak.pub"), path("out"));
+        let output = run(&["challenge", "--ek", &ek, "--ak", &ak, "--out", &out]);
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(why), "{text}");
+        assert!(!Path::new(&out).exists());
+    }
 }
 
 #[test]
