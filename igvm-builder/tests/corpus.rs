@@ -1,4 +1,4 @@
-//! Files that were found to be new in kind by `examples/fuzz.rs`, and hostile ones of our
+//! Files that were found to be new in kind by `examples/fuzz_files.rs`, and hostile ones of our
 //! own: whatever is done with them ends in a report or an error.
 
 mod common;

@@ -55,6 +55,7 @@ GENERAL = (
     Figure("instructions.pvalidate_512_4k",
            "instructions at VMPL0 for PVALIDATE of 512 pages of 4 KiB (two lists: 510 and 2)"),
     Figure("instructions.create_vcpu", "instructions at VMPL0 for CREATE_VCPU"),
+    Figure("instructions.report", "instructions at VMPL0 for a report with the services' manifest"),
     Figure("instructions.pcr_extend", "instructions at VMPL0 for TPM2_PCR_Extend of one bank"),
     Figure("wait.rsa_2048", "the longest that calls of another vCPU took while an RSA-2048 key was made, in thousandths "
            "of that time", checked=False),

@@ -15,10 +15,11 @@ LAUNCH = ROOT / "scripts/launch"
 TEST_GUEST = ROOT / "target/images/test-guest.igvm"
 BY_HASH = ROOT / "target/images/rampart-byhash.igvm"
 
-# The calls whose instructions are counted: PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, a command of the TPM.
-PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, TPM_COMMAND = (0, 1), (0, 2), (0, 6), (2, 1)
+# The calls whose instructions are counted: PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, a report with the services'
+# manifest, a command of the TPM.
+PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, REPORT, TPM_COMMAND = (0, 1), (0, 2), (0, 6), (1, 0), (2, 1)
 COUNTED = ",".join(f"{protocol}:{call}" for protocol, call in
-                   (PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, TPM_COMMAND))
+                   (PVALIDATE, CREATE_VCPU, QUERY_PROTOCOL, REPORT, TPM_COMMAND))
 PCR_EXTEND = 0x182
 
 KINDS = {
@@ -172,6 +173,7 @@ def of_calls(calls):
         "instructions.pvalidate_2m": most(PVALIDATE, large=1),
         "instructions.pvalidate_512_4k": most(PVALIDATE, small=510) + most(PVALIDATE, small=2),
         "instructions.create_vcpu": most(CREATE_VCPU),
+        "instructions.report": most(REPORT),
         "instructions.pcr_extend": most(TPM_COMMAND, command=PCR_EXTEND),
     }
 

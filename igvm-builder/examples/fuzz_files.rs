@@ -1,5 +1,5 @@
 //! Changes IGVM files at random and does with them all that the tool can do:
-//! `cargo run --release -p igvm-builder --example fuzz -- SECONDS`.
+//! `cargo run --release -p igvm-builder --example fuzz_files -- SECONDS`.
 //!
 //! An input that ends in something new is printed and changed further. What is worth
 //! keeping goes into tests/data/corpus.txt, which `cargo test` replays. A panic prints its
