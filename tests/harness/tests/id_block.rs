@@ -63,7 +63,7 @@ fn run(image: &Igvm) -> Run {
         .option("--image", file.path())
         .guest_command(
             "R=/sys/kernel/config/tsm/report/a; mkdir $R; yes | head -c 64 > $R/inblob; \
-             echo 2 > $R/privlevel; echo report: $(od -An -v -tx1 $R/outblob)",
+             echo 2 > $R/privlevel; echo id-block report: $(od -An -v -tx1 $R/outblob)",
         )
         .timeout(100)
         .run()
@@ -98,8 +98,8 @@ fn reports_show_the_id_block_of_the_image() {
     let taken = run(&ours);
     taken.assert_outcome(Outcome::PoweredOff);
     assert_eq!(digest_of(&taken), digest);
-    let line = taken.line("report: ").expect("a report");
-    let (_, report) = line.split_once("report: ").expect("a report");
+    let line = taken.line("id-block report: ").expect("a report");
+    let (_, report) = line.split_once("id-block report: ").expect("a report");
     let report = report.replace(' ', "");
     let field = |offset: usize, length: usize| &report[2 * offset..2 * (offset + length)];
     assert_eq!(field(4, 4), "2a000000");
